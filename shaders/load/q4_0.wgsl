@@ -1,0 +1,22 @@
+// Weights of type Q4_0: 0.5625 bytes a weight.
+//
+//   weight_quants  vec4<u32> a group: 4-bit codes q
+//   weight_scales  half a word a group: f16 d
+//
+//   weight = d * (q - 8)
+
+@group(1) @binding(0) var<storage, read> weight_quants: array<vec4<u32>>;
+@group(1) @binding(1) var<storage, read> weight_scales: array<u32>;
+
+struct WeightGroup {
+    quants: vec4<u32>,
+    d: f32,
+}
+
+fn weight_group(index: u32) -> WeightGroup {
+    return WeightGroup(weight_quants[index], half_at(weight_scales[index >> 1u], index));
+}
+
+fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+    return w.d * (quad_to_f32(quad_u4(w.quants, i)) - 8.0);
+}

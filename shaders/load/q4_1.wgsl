@@ -1,0 +1,22 @@
+// Weights of type Q4_1: 0.625 bytes a weight.
+//
+//   weight_quants  vec4<u32> a group: 4-bit codes q
+//   weight_scales  one word a group: f16 d (low half), f16 m
+//
+//   weight = d * q + m
+
+@group(1) @binding(0) var<storage, read> weight_quants: array<vec4<u32>>;
+@group(1) @binding(1) var<storage, read> weight_scales: array<u32>;
+
+struct WeightGroup {
+    quants: vec4<u32>,
+    d_m: vec2<f32>,
+}
+
+fn weight_group(index: u32) -> WeightGroup {
+    return WeightGroup(weight_quants[index], unpack2x16float(weight_scales[index]));
+}
+
+fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+    return w.d_m.x * quad_to_f32(quad_u4(w.quants, i)) + w.d_m.y;
+}

@@ -1,0 +1,20 @@
+// Order of f32 numbers as order of u32 keys, the same on every driver: comparisons of floats may be compiled as if NaN
+// did not exist.
+
+// A greater number has a greater key; both zeros have one key; NaN has the key of minus infinity.
+fn order_key(x: f32) -> u32 {
+    let bits = bitcast<u32>(x);
+    let magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u) {
+        return 0x007fffffu;
+    }
+    if (magnitude == 0u) {
+        return 0x80000000u;
+    }
+    return select(bits | 0x80000000u, ~bits, bits > 0x80000000u);
+}
+
+// The number of a key.
+fn number_of_key(key: u32) -> f32 {
+    return bitcast<f32>(select(~key, key & 0x7fffffffu, key >= 0x80000000u));
+}

@@ -1,0 +1,52 @@
+//! What kernel choice may know about a device.
+
+use serde::{Deserialize, Serialize};
+
+/// How a device runs invocations, which decides between families of kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Width {
+    /// A GPU: many lanes, workgroup memory is fast, neighbouring lanes should read neighbouring words.
+    Wide,
+    /// A CPU that runs shaders (lavapipe, SwiftShader): few lanes, barriers are dear, each lane should read its own
+    /// contiguous run.
+    Narrow,
+}
+
+/// Limits and features of a device that lowering and memory planning depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Caps {
+    /// Largest bytes of one storage binding.
+    pub max_binding: u64,
+    /// Largest bytes of one buffer.
+    pub max_buffer: u64,
+    /// Bytes to which the offset of a storage binding must be aligned.
+    pub storage_align: u32,
+    /// Bytes to which the offset of a uniform binding must be aligned.
+    pub uniform_align: u32,
+    /// Most workgroups in one dimension of a grid.
+    pub max_grid: u32,
+    /// Smallest and largest subgroup size, where subgroup operations exist.
+    pub subgroup: Option<(u32, u32)>,
+    /// Which family of kernels suits.
+    pub width: Width,
+}
+
+impl Caps {
+    /// The least that any device offers (browser defaults): what a plain variant must run on.
+    pub fn plain() -> Self {
+        Caps {
+            max_binding: 128 << 20,
+            max_buffer: 256 << 20,
+            storage_align: 256,
+            uniform_align: 256,
+            max_grid: 65535,
+            subgroup: None,
+            width: Width::Wide,
+        }
+    }
+
+    /// Whether every subgroup has at least `lanes` invocations.
+    pub fn subgroup_at_least(&self, lanes: u32) -> bool {
+        self.subgroup.is_some_and(|(min, _)| min >= lanes)
+    }
+}

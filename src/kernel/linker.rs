@@ -1,0 +1,129 @@
+//! Makes one WGSL module of a kernel: generated prelude, shader file, provider files, generated tail.
+//!
+//! WGSL lets a module's declarations stand in any order, so linking is joining texts: the shader file calls functions
+//! that it does not define, the kernel names the provider files that define them, and files of the [`LIBRARY`] come in
+//! by themselves when one of their functions is called. Two files that define one function are refused; that nothing
+//! is missing is seen when the module is validated, which a test does for every kernel that can be planned.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::Kernel;
+use crate::error::{Error, Result};
+
+macro_rules! shader_files {
+    ($($stem:literal),* $(,)?) => {
+        &[$(($stem, include_str!(concat!("../../shaders/", $stem, ".wgsl")))),*]
+    };
+}
+
+/// Every shader file, by its stem.
+pub const FILES: &[(&str, &str)] = shader_files![
+    "arg_max",
+    "attention",
+    "cache_write",
+    "elementwise",
+    "embed",
+    "functions",
+    "gather_rows",
+    "linear",
+    "load/bf16",
+    "load/bits",
+    "load/cache_f16",
+    "load/cache_f32",
+    "load/f16",
+    "load/f32",
+    "load/q2_k",
+    "load/q3_k",
+    "load/q4_0",
+    "load/q4_1",
+    "load/q4_k",
+    "load/q5_0",
+    "load/q5_1",
+    "load/q5_k",
+    "load/q6_k",
+    "load/q8_0",
+    "load/x_broadcast",
+    "load/x_quads",
+    "load/x_scalars",
+    "mat_mul",
+    "mat_mul_rows",
+    "mat_vec",
+    "nll",
+    "order",
+    "reduce/subgroup",
+    "reduce/workgroup",
+    "rms_norm",
+    "rope",
+    "softmax",
+    "top_k",
+];
+
+/// Files that are linked in whenever one of their functions is called; all others must be named by the kernel.
+const LIBRARY: &[&str] = &["linear", "functions", "order", "load/bits"];
+
+/// The text of the shader file with that stem.
+pub fn file(stem: &str) -> Option<&'static str> {
+    FILES.iter().find(|(name, _)| *name == stem).map(|(_, text)| *text)
+}
+
+/// The WGSL text of a kernel, with the entry point `main`.
+///
+/// # Errors
+/// [`Error::Invalid`] when a file does not exist or two files define one function.
+pub fn link(kernel: &Kernel) -> Result<String> {
+    let invalid = |what: String| Error::invalid(format!("kernel {kernel}"), what);
+    let mut text = prelude(kernel);
+    let mut defined = BTreeSet::new();
+    let mut add = |stem: &str, text: &mut String| {
+        let source = file(stem).ok_or_else(|| invalid(format!("there is no shader file '{stem}'")))?;
+        if let Some(name) = definitions(source).find(|name| !defined.insert(*name)) {
+            return Err(invalid(format!("'{name}' of '{stem}' is defined twice")));
+        }
+        let _ = write!(text, "\n// ---- {stem}.wgsl\n{source}");
+        Ok(())
+    };
+    add(&kernel.shader, &mut text)?;
+    for stem in &kernel.providers {
+        add(stem, &mut text)?;
+    }
+    for stem in LIBRARY {
+        let called = definitions(file(stem).unwrap_or_default()).any(|name| calls(&text, name));
+        if called {
+            add(stem, &mut text)?;
+        }
+    }
+    Ok(text)
+}
+
+/// The names of the functions that a shader file defines.
+fn definitions(source: &str) -> impl Iterator<Item = &str> {
+    source.lines().filter_map(|line| line.strip_prefix("fn ")?.split('(').next()).filter(|name| *name != "main")
+}
+
+/// Whether `name` is called somewhere in `text`.
+fn calls(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        before && text[at + name.len()..].starts_with('(')
+    })
+}
+
+/// Constants, and `fn tail(x0: f32, index: u32) -> f32`: the kernel's value `x0` and the element that it will be stored
+/// at, with one storage array for every further operand.
+fn prelude(kernel: &Kernel) -> String {
+    let mut text = format!("// {kernel}\n");
+    for (name, value) in &kernel.consts {
+        let _ = writeln!(text, "const {name}: u32 = {value}u;");
+    }
+    let Some(tail) = &kernel.tail else { return text };
+    for i in 1..tail.operands() {
+        let _ = writeln!(text, "@group(2) @binding({}) var<storage, read_write> tail_{i}: array<f32>;", i - 1);
+    }
+    let _ = writeln!(text, "fn tail(x0: f32, index: u32) -> f32 {{");
+    for i in 1..tail.operands() {
+        let _ = writeln!(text, "    let x{i} = tail_{i}[index];");
+    }
+    let _ = writeln!(text, "    return {tail};\n}}");
+    text
+}

@@ -1,0 +1,15 @@
+//! Wavelane runs trained neural networks on any GPU through wgpu compute shaders, proven against a CPU reference.
+#![warn(missing_docs)]
+
+pub mod dtype;
+pub mod error;
+pub mod graph;
+pub mod kernel;
+pub mod ops;
+pub mod plan;
+pub mod quant;
+pub mod shape;
+pub mod tensor;
+
+pub use dtype::DType;
+pub use error::{Error, Result};

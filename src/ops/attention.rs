@@ -1,0 +1,148 @@
+//! Causal attention of a step's tokens over a paged cache, with grouped query heads.
+
+use rayon::prelude::*;
+
+use super::cache_write::{NO_SLOT, Pages, expect_cache};
+use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, operands, sum_error};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernel::{Dispatch, Kernel};
+use crate::shape::TensorType;
+use crate::tensor::{Data, Tensor};
+
+/// `out[t, h] = softmax_p(scale * q[t, h] . k[p, h / G]) . v[p, h / G]` over the positions `p <= positions[t]` of the
+/// token's sequence, with `G = heads / kv_heads` (grouped queries: Ainslie et al. 2023, arXiv:2305.13245).
+///
+/// Inputs: `q` `[T, heads * head_dim]` f32, `k` and `v` caches as in [`super::CacheWrite`], `slots` `[T]`, `positions`
+/// `[T]`, `blocks` `[slots, blocks]` u32. Output: as `q`; zeros for tokens without a slot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// Query heads.
+    pub heads: usize,
+    /// Key-value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Elements of a head.
+    pub head_dim: usize,
+    /// Factor of the scores, usually `1 / sqrt(head_dim)`.
+    pub scale: f32,
+}
+
+/// What one token and head attends to.
+struct Row {
+    /// The largest score's magnitude bound: `scale * |q| . |k|`, for the tolerance.
+    score_magnitude: f32,
+    /// `[head_dim]`: the output.
+    out: Vec<f32>,
+    /// `[head_dim]`: the weighted sum of magnitudes.
+    magnitude: Vec<f32>,
+}
+
+impl Attention {
+    fn rows(&self, inputs: &[Input]) -> Result<Vec<Option<Row>>> {
+        let [q, k, v, slots, positions, blocks] = operands("Attention", inputs.iter().collect())?;
+        let (q, k, v, blocks) = (q.tensor()?, k.tensor()?, v.tensor()?, blocks.tensor()?);
+        let (slots, positions) = (slots.tensor()?.as_u32()?, positions.tensor()?.as_u32()?);
+        let pages = Pages::new(k, blocks)?;
+        let (dim, group) = (self.head_dim, self.heads / self.kv_heads);
+        let queries: Vec<&[f32]> = q.as_f32()?.chunks_exact(dim).collect();
+        let element = |cache: &Tensor, i: usize| match cache.data() {
+            Data::F32(d) => d[i],
+            Data::F16(d) => d[i].to_f32(),
+            Data::U32(_) => f32::NAN,
+        };
+        let one = |(index, q): (usize, &&[f32])| {
+            let (token, head) = (index / self.heads, index % self.heads);
+            if slots[token] == NO_SLOT {
+                return Ok(None);
+            }
+            let at = (0..=positions[token] as usize).map(|p| pages.element(slots[token], p, head / group));
+            let at = at.collect::<Result<Vec<usize>>>()?;
+            let score = |a: &usize, f: fn(f32) -> f32| (0..dim).fold(0.0, |s, i| s + f(q[i] * element(k, a + i))) * self.scale;
+            let scores: Vec<f32> = at.iter().map(|a| score(a, |x| x)).collect();
+            let score_magnitude = at.iter().map(|a| score(a, f32::abs).abs()).fold(0.0, f32::max);
+            let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let weights: Vec<f32> = scores.iter().map(|s| (s - largest).exp()).collect();
+            let total = weights.iter().fold(0.0, |s, w| s + w);
+            let sum = |i: usize, f: fn(f32) -> f32| {
+                at.iter().zip(&weights).fold(0.0, |s, (a, w)| s + f(w * element(v, a + i))) / total
+            };
+            let out = (0..dim).map(|i| sum(i, |x| x)).collect();
+            let magnitude = (0..dim).map(|i| sum(i, f32::abs)).collect();
+            Ok(Some(Row { score_magnitude, out, magnitude }))
+        };
+        queries.par_iter().enumerate().map(one).collect()
+    }
+}
+
+impl Rule for Attention {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>> {
+        let [q, k, v, slots, positions, blocks] = operands("Attention", inputs.to_vec())?;
+        expect("Attention", "q", q, DType::F32, 2)?;
+        expect("Attention", "slots", slots, DType::U32, 1)?;
+        expect("Attention", "positions", positions, DType::U32, 1)?;
+        expect("Attention", "blocks", blocks, DType::U32, 2)?;
+        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
+            return Err(Error::shape("Attention", format!("{} heads cannot share {}", self.heads, self.kv_heads)));
+        }
+        if q.shape.columns() != Some(self.heads * self.head_dim) {
+            return Err(Error::shape("Attention", format!("'q' is {q}, expected {} heads of {}", self.heads, self.head_dim)));
+        }
+        for cache in [k, v] {
+            expect_cache("Attention", cache, Some(self.kv_heads * self.head_dim))?;
+        }
+        if k != v {
+            return Err(Error::shape("Attention", format!("'k' {k} and 'v' {v} differ")));
+        }
+        Ok(vec![q.clone()])
+    }
+
+    fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>> {
+        let rows = self.rows(&inputs)?;
+        let out = rows.into_iter().flat_map(|r| r.map_or_else(|| vec![0.0; self.head_dim], |r| r.out));
+        Ok(vec![Tensor::f32(inputs[0].tensor()?.shape(), out.collect())?])
+    }
+
+    /// A score is off by `e = sum_error * scale |q|.|k|` (plus a rounding of the difference and the error of `exp`,
+    /// `3 + 2 |x|` units, where weights below e^-20 no longer count), so a weight by a factor `1 +- 2e` or so after
+    /// normalising; the weighted sum adds its own error. Everything multiplies the sum of magnitudes.
+    fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
+        let positions = inputs[4].tensor()?.as_u32()?;
+        let rows = self.rows(inputs)?;
+        let bound = rows.iter().enumerate().flat_map(|(index, row)| {
+            let Some(row) = row else { return vec![0.0; self.head_dim] };
+            let n = positions[index / self.heads] as usize + 1;
+            let score = sum_error(self.head_dim) * row.score_magnitude + (3.0 + 2.0 * 20.0) * 2.0 * ROUNDING;
+            let relative = 4.0 * score + 2.0 * sum_error(n);
+            row.magnitude.iter().map(|m| relative * m + f32::MIN_POSITIVE).collect()
+        });
+        Ok(vec![Tolerance::Absolute(bound.collect())])
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let [q, k, v, slots, positions, blocks] = [0, 1, 2, 3, 4, 5].map(|i| &cx.inputs[i]);
+        let group = self.heads / self.kv_heads;
+        // Heads that one workgroup serves with each key and value it reads; their queries stand in workgroup memory.
+        let together = (1..=group.min(8)).rev().find(|n| group.is_multiple_of(*n) && n * self.head_dim <= 1024).unwrap_or(1);
+        if self.head_dim > 1024 {
+            return Err(Error::Unsupported(format!("attention heads of {} elements", self.head_dim)));
+        }
+        let kernel = Kernel::new("attention").provider(format!("load/cache_{}", k.dtype));
+        let kernel = kernel.constant("HEADS", together as u32).constant("QUADS", (self.head_dim / 4) as u32);
+        let kernel = kernel.constant("PAGE", k.shape[2] as u32);
+        let params = [q.rows(), self.heads, self.kv_heads, blocks.columns()].map(|n| n as u32);
+        let params = params.into_iter().chain([self.scale.to_bits()]).collect();
+        let grid = [(self.heads / together) as u32, q.rows().min(cx.caps.max_grid as usize) as u32, 1];
+        if q.rows() > cx.caps.max_grid as usize {
+            return Err(Error::Unsupported(format!("attention of {} tokens in one step", q.rows())));
+        }
+        let dispatch = Dispatch::new(kernel, params, grid).read(k.value).read(v.value).read(q.value).read(slots.value);
+        cx.emit(dispatch.read(positions.value).read(blocks.value).write(cx.outputs[0].value));
+        Ok(())
+    }
+
+    /// Bounded by the whole pool, since lengths are known only when a step runs.
+    fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {
+        let context = (inputs[1][0] * inputs[1][2]) as u64;
+        4 * inputs[0].iter().product::<usize>() as u64 * context.min(4096)
+    }
+}

@@ -1,0 +1,112 @@
+//! What an op sees while it is lowered: resolved operands, the device's limits, and a place for its dispatches.
+
+use std::ops::Range;
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernel::{Caps, Dispatch, Kernel};
+use crate::quant::Format;
+
+/// An operand with its shape resolved.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    /// Index of the plan's value.
+    pub value: usize,
+    /// Element type.
+    pub dtype: DType,
+    /// Dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// For weights: the rows of each chunk into which binding limits cut the packed planes. Empty otherwise.
+    pub chunks: Vec<Range<usize>>,
+}
+
+impl Operand {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All dimensions but the last, multiplied.
+    pub fn rows(&self) -> usize {
+        self.shape.iter().rev().skip(1).product()
+    }
+
+    /// The last dimension, 1 for a scalar.
+    pub fn columns(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1)
+    }
+}
+
+/// A packed weight as kernels address it.
+pub struct PackedWeight<'a> {
+    /// The operand.
+    pub operand: &'a Operand,
+    /// Its format.
+    pub format: &'static Format,
+    /// Groups of 32 weights in a row.
+    pub groups: usize,
+}
+
+impl PackedWeight<'_> {
+    /// The provider file that loads it.
+    pub fn provider(&self) -> String {
+        format!("load/{}", self.operand.dtype)
+    }
+
+    /// Which planes exist.
+    pub fn planes(&self) -> [bool; 3] {
+        [self.format.quants > 0, self.format.scales > 0, self.format.high > 0]
+    }
+}
+
+/// The context of one op's lowering.
+pub struct Lowering<'a> {
+    /// The device.
+    pub caps: &'a Caps,
+    /// The inputs in the op's order.
+    pub inputs: &'a [Operand],
+    /// The outputs in the op's order.
+    pub outputs: &'a [Operand],
+    /// What was emitted so far.
+    pub dispatches: Vec<Dispatch>,
+}
+
+impl Lowering<'_> {
+    /// Emits a dispatch; one without workgroups is dropped.
+    pub fn emit(&mut self, dispatch: Dispatch) {
+        if dispatch.grid.iter().all(|n| *n > 0) {
+            self.dispatches.push(dispatch);
+        }
+    }
+
+    /// The input `i` as a packed weight.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when it is no weight or its element type has no packed form.
+    pub fn weight(&self, i: usize) -> Result<PackedWeight<'_>> {
+        let operand = &self.inputs[i];
+        let format = Format::of(operand.dtype).filter(|_| !operand.chunks.is_empty());
+        let format = format.ok_or_else(|| Error::Unsupported(format!("a {} operand as a packed weight", operand.dtype)))?;
+        Ok(PackedWeight { operand, format, groups: format.groups(operand.columns()) })
+    }
+
+    /// Lanes of a workgroup that reduces rows of `n` elements: a power of two, enough for the row, few on narrow devices.
+    pub fn row_lanes(&self, n: usize) -> u32 {
+        let most = match self.caps.width {
+            crate::kernel::caps::Width::Wide => 256,
+            crate::kernel::caps::Width::Narrow => 8,
+        };
+        (n.div_ceil(4).next_power_of_two() as u32).clamp(8, most)
+    }
+
+    /// Links the reduction that suits workgroups of `lanes`: within a subgroup where every subgroup is as large.
+    pub fn reduction(&self, kernel: Kernel, lanes: u32) -> Kernel {
+        let stem = if self.caps.subgroup_at_least(lanes) { "reduce/subgroup" } else { "reduce/workgroup" };
+        kernel.constant("LANES", lanes).provider(stem)
+    }
+}

@@ -1,0 +1,161 @@
+//! Matrix product with a weight, whatever its element type, with a fused elementwise tail.
+
+use rayon::prelude::*;
+
+use super::{Input, Lowering, Rule, Tolerance, expect, expect_shape, operands, sum_error};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernel::caps::Width;
+use crate::kernel::{Dispatch, Expr, Kernel};
+use crate::ops::lowering::PackedWeight;
+use crate::quant::GROUP;
+use crate::shape::{Shape, TensorType};
+use crate::tensor::{Tensor, Weight};
+
+/// `out[t, n] = tail(sum_k x[t, k] * weight[n, k], others[t, n]...)`.
+///
+/// Inputs: `x` `[T, K]` f32, `weight` `[N, K]`, then the tail's further operands, each `[T, N]` f32. Output `[T, N]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatMul {
+    /// What is applied to each sum (its operand 0) before it is stored.
+    pub tail: Expr,
+}
+
+impl MatMul {
+    /// A product without a tail.
+    pub fn plain() -> Self {
+        MatMul { tail: Expr::operand(0) }
+    }
+}
+
+impl Rule for MatMul {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>> {
+        let extra = self.tail.operands().max(1) as usize - 1;
+        if inputs.len() != 2 + extra {
+            return Err(Error::shape("MatMul", format!("takes {} operands, got {}", 2 + extra, inputs.len())));
+        }
+        let (x, weight) = (inputs[0], inputs[1]);
+        expect("MatMul", "x", x, DType::F32, 2)?;
+        let (Some(k), Some(columns), 2) = (x.shape.columns(), weight.shape.columns(), weight.shape.rank()) else {
+            return Err(Error::shape("MatMul", format!("operands are {x} and {weight}, expected [T, K] and [N, K]")));
+        };
+        if k != columns {
+            return Err(Error::shape("MatMul", format!("'x' {x} and 'weight' {weight} do not agree in K")));
+        }
+        let shape = Shape(vec![x.shape.0[0].clone(), weight.shape.0[0].clone()]);
+        for other in &inputs[2..] {
+            expect("MatMul", "tail", other, DType::F32, 2)?;
+            expect_shape("MatMul", "tail", other, &shape)?;
+        }
+        Ok(vec![TensorType::new(DType::F32, shape)])
+    }
+
+    fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>> {
+        let (x, weight) = (inputs[0].tensor()?, inputs[1].weight()?);
+        let others = inputs[2..].iter().map(|o| o.tensor()?.as_f32()).collect::<Result<Vec<_>>>()?;
+        let mut out = products(x, weight, |x, w| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + x * w))?;
+        for (i, value) in out.iter_mut().enumerate() {
+            let sum = *value;
+            *value = self.tail.eval(&|o| if o == 0 { sum } else { others[o as usize - 1][i] });
+        }
+        Ok(vec![Tensor::f32(&[x.shape()[0], weight.rows()], out)?])
+    }
+
+    /// The error of a sum of K products is [`sum_error`] of the sum of their magnitudes (three roundings more for
+    /// dequantising); the tail passes it on.
+    fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
+        let (x, weight) = (inputs[0].tensor()?, inputs[1].weight()?);
+        let others = inputs[2..].iter().map(|o| o.tensor()?.as_f32()).collect::<Result<Vec<_>>>()?;
+        let sums = products(x, weight, |x, w| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + x * w))?;
+        let magnitudes = products(x, weight, |x, w| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + (x * w).abs()))?;
+        let error = sum_error(weight.columns() + 3);
+        let bounds = sums.iter().zip(&magnitudes).enumerate().map(|(i, (sum, magnitude))| {
+            let operand = |o: u32| if o == 0 { *sum } else { others[o as usize - 1][i] };
+            self.tail.bound(&operand, &|o| if o == 0 { error * magnitude } else { 0.0 }).1
+        });
+        Ok(vec![Tolerance::Absolute(bounds.collect())])
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (x, out) = (&cx.inputs[0], &cx.outputs[0]);
+        let weight = cx.weight(1)?;
+        let choice = choose(cx, x.rows(), x.columns(), &weight);
+        let mut dispatches = Vec::new();
+        for (chunk, rows) in weight.operand.chunks.iter().enumerate() {
+            let params = [x.rows(), x.columns(), rows.len(), rows.start, out.columns(), weight.groups].map(|n| n as u32).to_vec();
+            let across = rows.len().div_ceil(choice.rows);
+            if across > cx.caps.max_grid as usize {
+                return Err(Error::Unsupported(format!("a product with {} rows in one binding", rows.len())));
+            }
+            let grid = [across as u32, x.rows().div_ceil(choice.tokens) as u32, 1];
+            let mut dispatch = Dispatch::new(choice.kernel.clone().tail(self.tail.clone()), params, grid);
+            dispatch = dispatch.read(x.value).write(out.value).weight(weight.operand.value, chunk, weight.planes());
+            for other in &cx.inputs[2..] {
+                dispatch = dispatch.tail_operand(other.value);
+            }
+            dispatches.push(dispatch);
+        }
+        dispatches.into_iter().for_each(|d| cx.emit(d));
+        Ok(())
+    }
+
+    fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
+        2 * outputs[0].iter().product::<usize>() as u64 * inputs[0][1] as u64
+    }
+}
+
+/// `f(x[t, :], weight[n, :])` for every `[t, n]`; each weight row is dequantised once.
+fn products(x: &Tensor, weight: &Weight, f: impl Fn(&[f32], &[f32]) -> f32 + Sync) -> Result<Vec<f32>> {
+    let (tokens, k, n) = (x.shape()[0], weight.columns(), weight.rows());
+    let x = x.as_f32()?;
+    let mut by_row = vec![0.0; tokens * n];
+    by_row.par_chunks_mut(tokens.max(1)).enumerate().try_for_each_init(
+        || vec![0.0; k],
+        |w, (row, out)| {
+            weight.row(row, w)?;
+            out.iter_mut().zip(x.chunks_exact(k)).for_each(|(out, x)| *out = f(x, w));
+            Ok::<_, Error>(())
+        },
+    )?;
+    let mut out = vec![0.0; tokens * n];
+    for (row, values) in by_row.chunks_exact(tokens.max(1)).enumerate() {
+        values.iter().enumerate().for_each(|(t, v)| out[t * n + row] = *v);
+    }
+    Ok(out)
+}
+
+/// A kernel and what one of its workgroups covers.
+struct Choice {
+    kernel: Kernel,
+    rows: usize,
+    tokens: usize,
+}
+
+/// Chooses the kernel of a product of `tokens` rows of length `k`.
+fn choose(cx: &Lowering<'_>, tokens: usize, k: usize, weight: &PackedWeight<'_>) -> Choice {
+    let whole_groups = k.is_multiple_of(GROUP);
+    let x_provider = if whole_groups { "load/x_quads" } else { "load/x_scalars" };
+    match cx.caps.width {
+        // Measured on lavapipe: barriers and workgroup memory lose; a lane that owns whole rows wins.
+        Width::Narrow => {
+            let cols = tokens.next_power_of_two().min(8);
+            let broadcast = whole_groups && cx.caps.subgroup_at_least(8);
+            let kernel = Kernel::new("mat_mul_rows").provider(weight.provider());
+            let kernel = kernel.provider(if broadcast { "load/x_broadcast" } else { x_provider });
+            Choice { kernel: kernel.constant("COLS", cols as u32), rows: 8, tokens: cols }
+        }
+        // By reasoning: up to eight tokens the weights' bytes bound the time and each should be read once.
+        Width::Wide if tokens <= 8 => {
+            let cols = tokens.next_power_of_two().max(1);
+            let rows = if cols > 4 { 2 } else { 4 };
+            let lanes = (weight.groups.next_power_of_two() as u32).clamp(8, 32);
+            let kernel = Kernel::new("mat_vec").provider(weight.provider()).provider(x_provider);
+            let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
+            Choice { kernel: cx.reduction(kernel, lanes), rows, tokens: cols }
+        }
+        Width::Wide => {
+            let kernel = Kernel::new("mat_mul").provider(weight.provider()).provider(x_provider);
+            Choice { kernel, rows: 64, tokens: 64 }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Every op: its shape rule, its CPU reference, the error a device may have, and its lowering to kernels.
+//!
+//! An op has one home: `src/ops/<op>.rs`, `shaders/<op>*.wgsl` and one line of the [`ops!`] list below. The reference
+//! is the definition: written to be read, accumulating in f32 one after another; kernels are tested against it.
+
+mod arg_max;
+mod attention;
+mod cache_write;
+mod elementwise;
+mod embed;
+mod gather_rows;
+pub mod lowering;
+mod mat_mul;
+mod nll;
+mod rms_norm;
+mod rope;
+mod softmax;
+mod top_k;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use arg_max::ArgMax;
+pub use attention::Attention;
+pub use cache_write::CacheWrite;
+pub use elementwise::Elementwise;
+pub use embed::Embed;
+pub use gather_rows::GatherRows;
+pub use lowering::{Lowering, Operand};
+pub use mat_mul::MatMul;
+pub use nll::Nll;
+pub use rms_norm::RmsNorm;
+pub use rope::{Pairing, Rope};
+pub use softmax::Softmax;
+pub use top_k::TopK;
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::shape::{Shape, TensorType};
+use crate::tensor::{Tensor, Weight};
+
+/// An operand of a reference computation. A tensor that nobody else holds may be changed in place.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A dense value.
+    Tensor(Arc<Tensor>),
+    /// A weight in the layout of its file.
+    Weight(Weight),
+}
+
+impl Input {
+    /// The dense tensor.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when it is a weight.
+    pub fn tensor(&self) -> Result<&Tensor> {
+        match self {
+            Input::Tensor(t) => Ok(t),
+            Input::Weight(w) => Err(Error::shape("operand", format!("expected a tensor, found {w:?}"))),
+        }
+    }
+
+    /// The weight.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when it is a dense tensor.
+    pub fn weight(&self) -> Result<&Weight> {
+        match self {
+            Input::Weight(w) => Ok(w),
+            Input::Tensor(t) => Err(Error::shape("operand", format!("expected a weight, found a tensor {:?}", t.shape()))),
+        }
+    }
+
+    /// The values as f32, whichever it is.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when a weight cannot be read.
+    pub fn to_f32(&self) -> Result<Vec<f32>> {
+        match self {
+            Input::Tensor(t) => Ok(t.to_f32()),
+            Input::Weight(w) => w.to_f32(),
+        }
+    }
+}
+
+/// How far an output of a device may be from the reference's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tolerance {
+    /// Every element must be the same.
+    Exact,
+    /// The largest absolute difference of each element.
+    Absolute(Vec<f32>),
+}
+
+/// Half the distance from 1 to the next f32: the relative error of one rounding.
+pub const ROUNDING: f32 = f32::EPSILON / 2.0;
+
+/// The relative error that a sum of `n` rounded terms may have against its sum of magnitudes.
+///
+/// Roundings of unlike sign cancel: the error of a sum in any order stays below `c sqrt(n)` roundings except with
+/// negligible probability (Higham and Mary 2019, doi:10.1137/18M1226312); `c` is 4 here, on each of the two sides
+/// that are compared, and small sums get the certain bound `n`.
+pub fn sum_error(n: usize) -> f32 {
+    2.0 * ROUNDING * (n as f32 + 2.0).min(4.0 * (n as f32).sqrt() + 4.0)
+}
+
+/// What every op answers. `inputs` are always in the op's documented order.
+pub trait Rule {
+    /// The types of the outputs.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] naming the operand that does not fit.
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>>;
+
+    /// The outputs, on the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the operands are not what [`Rule::infer`] accepted.
+    fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>>;
+
+    /// How far a device's outputs may be from `outputs`, the reference's.
+    ///
+    /// # Errors
+    /// As [`Rule::reference`].
+    fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>>;
+
+    /// Writes the dispatches that compute the op.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when no kernel can do it within the device's limits.
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
+
+    /// The input whose storage output 0 takes over, for ops that update a state.
+    fn updates(&self) -> Option<usize> {
+        None
+    }
+
+    /// Arithmetic operations for operands of these shapes, for profiles and for bounding the time of submits.
+    fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64;
+}
+
+macro_rules! ops {
+    ($($name:ident),* $(,)?) => {
+        /// What a node computes. Closed, so that passes can match on it.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs)]
+        pub enum Op { $($name($name)),* }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Self { Op::$name(op) }
+        })*
+
+        impl Op {
+            /// The op's name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Op::$name(_) => stringify!($name)),* }
+            }
+
+            /// The op's answers.
+            pub fn rule(&self) -> &dyn Rule {
+                match self { $(Op::$name(op) => op),* }
+            }
+        }
+
+        impl fmt::Display for Op {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Op::$name(op) => write!(f, "{op:?}")),* }
+            }
+        }
+    };
+}
+
+ops!(ArgMax, Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, Nll, RmsNorm, Rope, Softmax, TopK);
+
+/// The operands, when there are exactly `N`.
+fn operands<const N: usize, T>(op: &str, inputs: Vec<T>) -> Result<[T; N]> {
+    let found = inputs.len();
+    inputs.try_into().map_err(|_| Error::shape(op, format!("takes {N} operands, got {found}")))
+}
+
+/// Refuses operand `name` unless it has the element type and the rank.
+fn expect(op: &str, name: &str, t: &TensorType, dtype: DType, rank: usize) -> Result<()> {
+    if t.dtype == dtype && t.shape.rank() == rank {
+        return Ok(());
+    }
+    Err(Error::shape(op, format!("operand '{name}' is {t}, expected {dtype} of rank {rank}")))
+}
+
+/// Refuses operand `name` unless its shape is the given one.
+fn expect_shape(op: &str, name: &str, t: &TensorType, shape: &Shape) -> Result<()> {
+    if t.shape == *shape {
+        return Ok(());
+    }
+    Err(Error::shape(op, format!("operand '{name}' is {t}, expected the shape {shape}")))
+}

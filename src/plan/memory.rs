@@ -1,0 +1,112 @@
+//! Lays all activations of a plan out in one arena; values whose lifetimes do not meet share storage.
+
+use super::{Place, PlanValue, check_binding};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Origin};
+use crate::kernel::Caps;
+
+/// One value that needs storage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lifetime {
+    /// Index of the value.
+    pub value: usize,
+    /// Bytes, already rounded up to the alignment.
+    pub bytes: u64,
+    /// The node that computes it.
+    pub first: usize,
+    /// The last node that reads it.
+    pub last: usize,
+}
+
+impl Lifetime {
+    fn meets(&self, other: &Lifetime) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// Offsets for `lifetimes`, in their order, and the bytes of the arena: the largest first, each at the lowest offset
+/// at which it meets nothing that is already placed (greedy by size, Pisarchyk and Lee 2020, arXiv:2001.03288).
+pub fn layout(lifetimes: &[Lifetime]) -> (Vec<u64>, u64) {
+    let mut order: Vec<usize> = (0..lifetimes.len()).collect();
+    order.sort_by_key(|i| (std::cmp::Reverse(lifetimes[*i].bytes), lifetimes[*i].first));
+    let mut offsets = vec![0; lifetimes.len()];
+    let mut placed: Vec<usize> = Vec::new();
+    for i in order {
+        let mut taken: Vec<(u64, u64)> = placed
+            .iter()
+            .filter(|j| lifetimes[**j].meets(&lifetimes[i]))
+            .map(|j| (offsets[*j], offsets[*j] + lifetimes[*j].bytes))
+            .collect();
+        taken.sort_unstable();
+        let mut offset = 0;
+        for (start, end) in taken {
+            if offset + lifetimes[i].bytes <= start {
+                break;
+            }
+            offset = offset.max(end);
+        }
+        offsets[i] = offset;
+        placed.push(i);
+    }
+    let end = (0..lifetimes.len()).map(|i| offsets[i] + lifetimes[i].bytes).max().unwrap_or(0);
+    (offsets, end)
+}
+
+/// Places every value that a node computes and that is not a state; returns the arena's bytes and the sum of all sizes.
+///
+/// # Errors
+/// [`Error::Unsupported`] when a value exceeds a binding, or the arena a buffer, of the device.
+pub fn place_activations(graph: &Graph, values: &mut [PlanValue], caps: &Caps) -> Result<(u64, u64)> {
+    let end = graph.nodes.len();
+    let mut lifetimes = Vec::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        for id in node.outputs.iter().filter(|id| values[id.0].place == Place::Unused) {
+            debug_assert!(matches!(graph.value(*id).origin, Origin::Node));
+            check_binding(&values[id.0], caps)?;
+            let last_reader = graph.nodes.iter().rposition(|n| n.inputs.contains(id)).unwrap_or(index);
+            let last = if graph.outputs.contains(id) { end } else { last_reader };
+            let bytes = values[id.0].bytes().next_multiple_of(u64::from(caps.storage_align.max(16)));
+            lifetimes.push(Lifetime { value: id.0, bytes, first: index, last });
+        }
+    }
+    let (offsets, arena) = layout(&lifetimes);
+    if arena > caps.max_buffer {
+        let what = format!("the activations take {arena} bytes, a buffer of this device holds {}", caps.max_buffer);
+        return Err(Error::Unsupported(what));
+    }
+    for (lifetime, offset) in lifetimes.iter().zip(offsets) {
+        values[lifetime.value].place = Place::Arena(offset);
+    }
+    Ok((arena, lifetimes.iter().map(|l| l.bytes).sum()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life(bytes: u64, first: usize, last: usize) -> Lifetime {
+        Lifetime { value: 0, bytes, first, last }
+    }
+
+    #[test]
+    fn a_chain_alternates_between_two_places() {
+        let chain: Vec<Lifetime> = (0..8).map(|i| life(64, i, i + 1)).collect();
+        let (offsets, end) = layout(&chain);
+        assert_eq!(end, 128);
+        assert!(offsets.windows(2).all(|w| w[0] != w[1]));
+    }
+
+    #[test]
+    fn values_that_meet_never_overlap() {
+        // A fixed sequence of mixed sizes and spans.
+        let lives: Vec<Lifetime> = (0..40usize).map(|i| life(16 * (1 + (i * 7) as u64 % 13), i, i + (i * 5) % 9)).collect();
+        let (offsets, end) = layout(&lives);
+        for i in 0..lives.len() {
+            for j in 0..i {
+                let apart = offsets[i] + lives[i].bytes <= offsets[j] || offsets[j] + lives[j].bytes <= offsets[i];
+                assert!(apart || !lives[i].meets(&lives[j]), "{i} and {j} overlap");
+            }
+        }
+        assert!(end < lives.iter().map(|l| l.bytes).sum::<u64>());
+    }
+}

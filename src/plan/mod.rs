@@ -1,0 +1,189 @@
+//! What will run: a plan is a value that one can print, compare, store and test without a GPU.
+//!
+//! [`passes::optimize`] rewrites a graph once per model; [`compile`] turns it into a plan for one set of shapes: it
+//! lowers every node, cuts weights into row chunks and lays the activations out in one arena. Values keep the indices
+//! of the graph, so that all plans of a model share its weights and states.
+
+mod dump;
+pub mod memory;
+pub mod passes;
+mod weights;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Origin};
+use crate::kernel::{Caps, Dispatch, Resource};
+use crate::ops::{Lowering, Operand};
+use crate::shape::Symbols;
+
+/// Where a value lies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Place {
+    /// Nothing reads it.
+    Unused,
+    /// At a byte offset of the inputs, which one upload brings.
+    Input(u64),
+    /// At a byte offset of the arena.
+    Arena(u64),
+    /// In the storage of the state with that value index.
+    State(usize),
+    /// A weight in the forms that its readers need.
+    Weight {
+        /// Packed, in chunks of these rows, where some kernel reads it so; else empty.
+        chunks: Vec<Range<usize>>,
+        /// Also as plain f32, where some kernel reads it so.
+        dense: bool,
+    },
+}
+
+/// A value with its shape resolved and its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanValue {
+    /// The graph's name.
+    pub name: String,
+    /// The name of the element type.
+    pub dtype: DType,
+    /// Dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Where it lies.
+    pub place: Place,
+}
+
+impl PlanValue {
+    /// Bytes of the value where it is stored densely.
+    pub fn bytes(&self) -> u64 {
+        let elements = self.shape.iter().product::<usize>() as u64;
+        let (n, bytes) = self.dtype.block();
+        elements / n as u64 * bytes as u64
+    }
+}
+
+/// The dispatches of one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Index of the graph's node.
+    pub node: usize,
+    /// The node's name.
+    pub name: String,
+    /// The op's name.
+    pub op: String,
+    /// What runs, in order.
+    pub dispatches: Vec<Dispatch>,
+    /// Arithmetic operations, at most.
+    pub flops: u64,
+}
+
+/// What will run for one set of shapes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What the graph's symbols stand for.
+    pub symbols: Symbols,
+    /// All values, by the graph's indices.
+    pub values: Vec<PlanValue>,
+    /// What runs, in order.
+    pub steps: Vec<Step>,
+    /// Bytes of the inputs' buffer.
+    pub input_bytes: u64,
+    /// Bytes of the arena.
+    pub arena_bytes: u64,
+    /// Bytes that the arena would take if no two values shared storage.
+    pub unshared_bytes: u64,
+    /// Values that the caller gets, in the graph's order.
+    pub outputs: Vec<usize>,
+}
+
+impl Plan {
+    /// Dispatches of one run.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.steps.iter().flat_map(|s| &s.dispatches)
+    }
+}
+
+/// Compiles an optimised graph for the shapes that `symbols` give, on a device with `caps`.
+///
+/// # Errors
+/// [`Error::Request`] for an unbound symbol; [`Error::Unsupported`] naming the value or node that does not fit the
+/// device's limits.
+pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
+    let operands = resolve(graph, symbols, caps)?;
+    let mut steps = Vec::with_capacity(graph.nodes.len());
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let pick = |ids: &[crate::graph::ValueId]| ids.iter().map(|id| operands[id.0].clone()).collect::<Vec<Operand>>();
+        let (inputs, outputs) = (pick(&node.inputs), pick(&node.outputs));
+        let mut cx = Lowering { caps, inputs: &inputs, outputs: &outputs, dispatches: Vec::new() };
+        node.op.rule().lower(&mut cx).map_err(|e| match e {
+            Error::Unsupported(what) => Error::Unsupported(format!("{what}, in {} '{}'", node.op.name(), node.name)),
+            other => other,
+        })?;
+        let dispatches = cx.dispatches;
+        let shapes = |list: &[Operand]| list.iter().map(|o| o.shape.clone()).collect::<Vec<_>>();
+        let flops = node.op.rule().flops(&shapes(&inputs), &shapes(&outputs));
+        steps.push(Step { node: index, name: node.name.clone(), op: node.op.name().into(), dispatches, flops });
+    }
+    let mut values: Vec<PlanValue> = (graph.values.iter().zip(operands))
+        .map(|(v, o)| PlanValue { name: v.name.clone(), dtype: v.ty.dtype, shape: o.shape, place: weights::place(v, o.chunks) })
+        .collect();
+    weights::note_forms(&mut values, &steps);
+    place_states(graph, &mut values);
+    let input_bytes = place_inputs(graph, &mut values, caps)?;
+    let outputs: Vec<usize> = graph.outputs.iter().map(|id| id.0).collect();
+    let (arena_bytes, unshared_bytes) = memory::place_activations(graph, &mut values, caps)?;
+    Ok(Plan { symbols: symbols.clone(), values, steps, input_bytes, arena_bytes, unshared_bytes, outputs })
+}
+
+/// Every value's shape under `symbols`, and the chunks of weights.
+fn resolve(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Vec<Operand>> {
+    let operand = |(value, v): (usize, &crate::graph::Value)| {
+        let shape = v.ty.shape.resolve(symbols)?;
+        let chunks = match &v.origin {
+            Origin::Weight(weight) => weights::chunks(&v.name, weight, caps)?,
+            _ => Vec::new(),
+        };
+        Ok(Operand { value, dtype: v.ty.dtype, shape, chunks })
+    };
+    graph.values.iter().enumerate().map(operand).collect()
+}
+
+/// An update leaves its result in the storage of the state that it updates.
+fn place_states(graph: &Graph, values: &mut [PlanValue]) {
+    for (i, value) in graph.values.iter().enumerate() {
+        if matches!(value.origin, Origin::State) {
+            values[i].place = Place::State(i);
+        }
+    }
+    for node in &graph.nodes {
+        if let Some(i) = node.op.rule().updates() {
+            values[node.outputs[0].0].place = values[node.inputs[i].0].place.clone();
+        }
+    }
+}
+
+/// Lays the inputs out one after another; returns their bytes.
+fn place_inputs(graph: &Graph, values: &mut [PlanValue], caps: &Caps) -> Result<u64> {
+    let mut end = 0u64;
+    for id in &graph.inputs {
+        let offset = end.next_multiple_of(u64::from(caps.storage_align));
+        values[id.0].place = Place::Input(offset);
+        check_binding(&values[id.0], caps)?;
+        end = offset + values[id.0].bytes();
+    }
+    Ok(end)
+}
+
+/// Refuses a value that no single binding can hold.
+fn check_binding(value: &PlanValue, caps: &Caps) -> Result<()> {
+    if value.bytes() <= caps.max_binding {
+        return Ok(());
+    }
+    let what = format!("'{}' {}{:?} takes {} bytes, a binding of this device holds {}", value.name, value.dtype, value.shape, value.bytes(), caps.max_binding);
+    Err(Error::Unsupported(what))
+}
+
+/// Whether a dispatch binds `value` as a whole.
+fn binds_value(dispatch: &Dispatch, value: usize) -> bool {
+    dispatch.bindings.iter().any(|b| b.resource == Resource::Value(value))
+}

@@ -1,0 +1,30 @@
+//! Q8_0: 32 signed bytes with one scale; 8.5 bits a weight.
+
+use super::{Format, GROUP, Planes, bits};
+use crate::dtype::DType;
+use bytemuck::{Pod, Zeroable};
+
+pub(super) static FORMAT: Format = Format { dtype: DType::Q8_0, unit: GROUP, quants: 32, scales: 2, high: 0, dequantize, pack };
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Block {
+    d: [u8; 2],
+    qs: [u8; 32],
+}
+
+/// `d * q`
+fn dequantize(bytes: &[u8], out: &mut [f32]) {
+    for (block, out) in bits::cut::<_, Block>(bytes).iter().zip(bits::cut_mut::<_, [f32; GROUP]>(out)) {
+        let d = bits::half(block.d);
+        *out = block.qs.map(|q| d * f32::from(q.cast_signed()));
+    }
+}
+
+fn pack(bytes: &[u8], planes: Planes<'_>) {
+    let planes = bits::cut_mut(planes.quants).iter_mut().zip(bits::cut_mut(planes.scales));
+    for (block, (quants, scales)) in bits::cut::<_, Block>(bytes).iter().zip(planes) {
+        *quants = block.qs;
+        *scales = block.d;
+    }
+}
