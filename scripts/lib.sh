@@ -1,4 +1,4 @@
-# Functions shared by the scripts of this folder. Sourced, never run; works with bash 3.2 (macOS) and newer.
+# Functions shared by the scripts of this folder. Sourced, never run; written for bash 3.2 (macOS) and newer.
 # shellcheck shell=bash
 
 set -euo pipefail

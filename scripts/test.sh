@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # scripts/test.sh: everything that must hold before a commit. Installs two software Vulkan drivers (lavapipe, SwiftShader),
-# fetches the fixtures, then checks format, lints and documentation and runs all tests. Debian and Ubuntu, x86-64 and arm64.
+# fetches the fixtures, then checks format, lints and documentation and runs all tests. Debian and Ubuntu.
 #
 # SwiftShader comes with Debian's `chromium`. Elsewhere set WAVELANE_SWIFTSHADER_ICD to a `vk_swiftshader_icd.json` with
 # `libvk_swiftshader.so` beside it; Google Chrome's package has both in /opt/google/chrome.

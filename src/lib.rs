@@ -3,6 +3,8 @@
 
 pub mod dtype;
 pub mod error;
+pub mod formats;
+pub mod gpu;
 pub mod graph;
 pub mod kernel;
 pub mod ops;

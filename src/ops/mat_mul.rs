@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Input, Lowering, Rule, Tolerance, expect, expect_shape, operands, sum_error};
+use super::{Input, Lowering, Rule, Tolerance, expect, expect_shape, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;

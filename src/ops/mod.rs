@@ -5,7 +5,7 @@
 
 mod arg_max;
 mod attention;
-mod cache_write;
+pub mod cache_write;
 mod elementwise;
 mod embed;
 mod gather_rows;
@@ -13,7 +13,7 @@ pub mod lowering;
 mod mat_mul;
 mod nll;
 mod rms_norm;
-mod rope;
+pub mod rope;
 mod softmax;
 mod top_k;
 

@@ -1,0 +1,268 @@
+//! A plan made ready for a device: pipelines, bind groups, parameters and transfer buffers exist once, and a run only
+//! records, submits and waits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::pipelines::{Key, Pipeline};
+use super::weights::Slice;
+use super::{Gpu, WeightStore, map};
+use crate::error::{Error, Result};
+use crate::kernel::{Dispatch, Resource};
+use crate::plan::{Place, Plan};
+
+/// GPU time that one submit should stay below, so that no watchdog fires and a desktop's own drawing goes on.
+const SUBMIT_LIMIT: Duration = Duration::from_millis(500);
+
+/// Where a plan's values lie outside the weights.
+pub struct Storage {
+    /// All activations.
+    pub arena: wgpu::Buffer,
+    /// States by value index.
+    pub states: HashMap<usize, wgpu::Buffer>,
+}
+
+/// One dispatch, ready to record.
+struct Launch {
+    pipeline: Arc<Pipeline>,
+    groups: Vec<(u32, wgpu::BindGroup)>,
+    grid: [u32; 3],
+}
+
+/// A plan made ready.
+pub struct Executable {
+    gpu: Gpu,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The launches of each step.
+    steps: Vec<Vec<Launch>>,
+    inputs: wgpu::Buffer,
+    upload: wgpu::Buffer,
+    readback: wgpu::Buffer,
+    /// `(buffer, offset, bytes)` of each output.
+    outputs: Vec<(wgpu::Buffer, u64, u64)>,
+    /// Seconds per arithmetic operation as last measured; none before the first run.
+    pace: Option<f64>,
+}
+
+impl Executable {
+    /// Makes everything that runs of `plan` need.
+    pub fn new(gpu: &Gpu, plan: Arc<Plan>, weights: &WeightStore, storage: &Storage) -> Result<Self> {
+        use wgpu::BufferUsages as Usage;
+        let inputs = gpu.buffer("inputs", plan.input_bytes, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)?;
+        let upload = gpu.buffer("an upload", plan.input_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
+        let place = |i: usize| place(gpu, &plan, i, weights, storage, &inputs);
+        let outputs: Vec<Slice> = plan.outputs.iter().map(|i| place(*i)).collect::<Result<_>>()?;
+        let bytes = outputs.iter().map(|o| o.bytes.next_multiple_of(4)).sum();
+        let readback = gpu.buffer("results", bytes, Usage::MAP_READ | Usage::COPY_DST)?;
+
+        let keys: Vec<Key> = plan.dispatches().map(|d| key(&plan, d)).collect();
+        let mut pipelines = gpu.pipelines(&keys)?.into_iter();
+        let stride = u64::from(gpu.info().caps.uniform_align);
+        let size = |d: &Dispatch| (d.params.len() as u64 * 4).max(4).next_multiple_of(16).next_multiple_of(stride);
+        let params = gpu.buffer("parameters", plan.dispatches().map(size).sum(), Usage::UNIFORM | Usage::COPY_DST)?;
+        let mut offset = 0;
+        let mut steps = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            let mut launches = Vec::with_capacity(step.dispatches.len());
+            for dispatch in &step.dispatches {
+                let pipeline = pipelines.next().ok_or_else(|| Error::invalid("executable", "a pipeline is missing"))?;
+                let words = Slice { buffer: params.clone(), offset, bytes: (dispatch.params.len() as u64 * 4).next_multiple_of(16) };
+                let resource = |r: Resource| match r {
+                    Resource::Value(i) => place(i),
+                    Resource::Plane { value, chunk, plane } => {
+                        weights.plane(value, chunk, plane).ok_or_else(|| Error::invalid("executable", "a plane is missing"))
+                    }
+                };
+                let groups = bind(gpu, dispatch, &pipeline, &words, resource)?;
+                gpu.0.queue.write_buffer(&params, offset, bytemuck::cast_slice(&dispatch.params));
+                launches.push(Launch { pipeline, groups, grid: dispatch.grid });
+                offset += size(dispatch);
+            }
+            steps.push(launches);
+        }
+        let outputs = outputs.into_iter().map(|o| (o.buffer, o.offset, o.bytes)).collect();
+        let mapped = map(&upload, wgpu::MapMode::Write);
+        gpu.0.queue.submit([]);
+        gpu.wait()?;
+        mapped.check(gpu, "mapping the upload buffer")?;
+        Ok(Executable { gpu: gpu.clone(), plan, steps, inputs, upload, readback, outputs, pace: None })
+    }
+
+    /// Runs the plan: `inputs` are the bytes of each input in the plan's order of offsets, results those of each output.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails or is lost.
+    pub fn run(&mut self, inputs: &[(u64, &[u8])]) -> Result<Vec<Vec<u8>>> {
+        let gpu = self.gpu.clone();
+        gpu.guard("running a plan", || {
+            let started = std::time::Instant::now();
+            self.write_inputs(inputs)?;
+            let slices = self.slices();
+            for (i, range) in slices.iter().enumerate() {
+                let mut encoder = gpu.0.device.create_command_encoder(&Default::default());
+                if i == 0 {
+                    encoder.copy_buffer_to_buffer(&self.upload, 0, &self.inputs, 0, self.inputs.size());
+                }
+                self.record(&mut encoder, range.clone());
+                if i + 1 == slices.len() {
+                    let mut at = 0;
+                    for (buffer, offset, bytes) in &self.outputs {
+                        encoder.copy_buffer_to_buffer(buffer, *offset, &self.readback, at, bytes.next_multiple_of(4));
+                        at += bytes.next_multiple_of(4);
+                    }
+                }
+                gpu.submit(encoder.finish());
+            }
+            let read = map(&self.readback, wgpu::MapMode::Read);
+            let write = map(&self.upload, wgpu::MapMode::Write);
+            gpu.wait()?;
+            read.check(&gpu, "reading results")?;
+            write.check(&gpu, "mapping the upload buffer")?;
+            let results = self.results();
+            self.readback.unmap();
+            let flops: u64 = self.plan.steps.iter().map(|s| s.flops).sum();
+            self.pace = Some(started.elapsed().as_secs_f64() / flops.max(1) as f64);
+            results
+        })
+    }
+
+    /// Uploads the inputs and runs nothing yet; with [`Executable::run_step`] for a run step by step.
+    pub(super) fn begin(&mut self, inputs: &[(u64, &[u8])]) -> Result<()> {
+        self.write_inputs(inputs)?;
+        let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&self.upload, 0, &self.inputs, 0, self.inputs.size());
+        self.gpu.submit(encoder.finish());
+        let write = map(&self.upload, wgpu::MapMode::Write);
+        self.gpu.wait()?;
+        write.check(&self.gpu, "mapping the upload buffer")
+    }
+
+    /// Runs one step and waits for it.
+    pub(super) fn run_step(&self, step: usize) -> Result<()> {
+        self.gpu.guard("running a step", || {
+            let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
+            self.record(&mut encoder, step..step + 1);
+            self.gpu.submit(encoder.finish());
+            self.gpu.wait()
+        })
+    }
+
+    /// The inputs' buffer.
+    pub(super) fn inputs(&self) -> &wgpu::Buffer {
+        &self.inputs
+    }
+
+    fn write_inputs(&self, inputs: &[(u64, &[u8])]) -> Result<()> {
+        {
+            let view = self.upload.get_mapped_range_mut(..);
+            let mut view = view.map_err(|e| self.gpu.error(format!("writing inputs: {e}")))?;
+            for (offset, bytes) in inputs {
+                let at = *offset as usize;
+                view.slice(at..at + bytes.len()).copy_from_slice(bytes);
+            }
+        }
+        self.upload.unmap();
+        Ok(())
+    }
+
+    fn results(&self) -> Result<Vec<Vec<u8>>> {
+        let view = self.readback.get_mapped_range(..).map_err(|e| self.gpu.error(format!("reading results: {e}")))?;
+        let mut at = 0;
+        let one = |(_, _, bytes): &(wgpu::Buffer, u64, u64)| {
+            let from = at;
+            at += bytes.next_multiple_of(4) as usize;
+            view[from..from + *bytes as usize].to_vec()
+        };
+        Ok(self.outputs.iter().map(one).collect())
+    }
+
+    fn record(&self, encoder: &mut wgpu::CommandEncoder, steps: std::ops::Range<usize>) {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        for launch in self.steps[steps].iter().flatten() {
+            pass.set_pipeline(&launch.pipeline.pipeline);
+            for (group, bindings) in &launch.groups {
+                pass.set_bind_group(*group, bindings, &[]);
+            }
+            let [x, y, z] = launch.grid;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    /// Cuts the steps into runs that should each stay below [`SUBMIT_LIMIT`] at the pace of the last run.
+    fn slices(&self) -> Vec<std::ops::Range<usize>> {
+        let limit = SUBMIT_LIMIT.as_secs_f64();
+        let (mut slices, mut start, mut time) = (Vec::new(), 0, 0.0);
+        for (i, step) in self.plan.steps.iter().enumerate() {
+            time += step.flops as f64 * self.pace.unwrap_or(0.0);
+            if time > limit && i > start {
+                slices.push(start..i);
+                (start, time) = (i, 0.0);
+            }
+        }
+        slices.push(start..self.plan.steps.len());
+        slices
+    }
+}
+
+/// Where a value that is bound as a whole lies.
+pub(super) fn place(gpu: &Gpu, plan: &Plan, i: usize, weights: &WeightStore, storage: &Storage, inputs: &wgpu::Buffer) -> Result<Slice> {
+    let value = &plan.values[i];
+    let bytes = value.bytes();
+    match &value.place {
+        Place::Input(offset) => Ok(Slice { buffer: inputs.clone(), offset: *offset, bytes }),
+        Place::Arena(offset) => Ok(Slice { buffer: storage.arena.clone(), offset: *offset, bytes }),
+        Place::State(state) => {
+            let buffer = storage.states.get(state).ok_or_else(|| gpu.error(format!("the state '{}' is missing", value.name)))?;
+            Ok(Slice { buffer: buffer.clone(), offset: 0, bytes })
+        }
+        Place::Weight { .. } => weights.dense(i).ok_or_else(|| gpu.error(format!("the weight '{}' is missing", value.name))),
+        Place::Unused => Err(Error::invalid("plan", format!("'{}' is bound but has no place", value.name))),
+    }
+}
+
+fn key(plan: &Plan, dispatch: &Dispatch) -> Key {
+    let read_only = |resource: &Resource| match resource {
+        Resource::Value(i) => matches!(plan.values[*i].place, Place::Weight { .. }),
+        Resource::Plane { .. } => true,
+    };
+    let bindings = dispatch.bindings.iter().map(|b| (b.group, b.binding, read_only(&b.resource))).collect();
+    Key { kernel: dispatch.kernel.clone(), bindings }
+}
+
+fn bind(
+    gpu: &Gpu,
+    dispatch: &Dispatch,
+    pipeline: &Pipeline,
+    params: &Slice,
+    resource: impl Fn(Resource) -> Result<Slice>,
+) -> Result<Vec<(u32, wgpu::BindGroup)>> {
+    let mut slices = vec![(0, 0, params.clone())];
+    for b in &dispatch.bindings {
+        slices.push((b.group, b.binding, resource(b.resource)?));
+    }
+    let mut groups = Vec::new();
+    for (group, layout) in pipeline.layouts.iter().enumerate() {
+        let Some(layout) = layout else { continue };
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = slices
+            .iter()
+            .filter(|(g, _, _)| *g as usize == group)
+            .map(|(_, binding, slice)| wgpu::BindGroupEntry {
+                binding: *binding,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &slice.buffer,
+                    offset: slice.offset,
+                    // Vectors are read whole, so a binding's size is a multiple of 16; its storage is padded as far.
+                    size: std::num::NonZeroU64::new(slice.bytes.next_multiple_of(16).min(slice.buffer.size() - slice.offset)),
+                }),
+            })
+            .collect();
+        gpu.0.counters.bind_groups.fetch_add(1, Ordering::Relaxed);
+        let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries: &entries };
+        let made = gpu.guard(&format!("binding {}", dispatch.kernel), || Ok(gpu.0.device.create_bind_group(&descriptor)))?;
+        groups.push((group as u32, made));
+    }
+    Ok(groups)
+}

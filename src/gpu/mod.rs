@@ -1,0 +1,332 @@
+//! The only place that speaks wgpu: it opens devices and executes plans, and decides nothing else.
+
+pub mod check;
+mod executable;
+mod pipelines;
+mod runner;
+mod weights;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use runner::Runner;
+pub use weights::{Progress, WeightStore};
+
+use crate::error::{Error, Result};
+use crate::kernel::Caps;
+use crate::kernel::caps::Width;
+
+/// What identifies a GPU device, for lists and choices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// The number by which it can be asked for.
+    pub index: usize,
+    /// The adapter's name.
+    pub name: String,
+    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
+    pub kind: String,
+    /// `vulkan`, `metal`, `dx12`, `gl`.
+    pub backend: String,
+    /// The driver and its version.
+    pub driver: String,
+    /// Why plans cannot run on it, if they cannot.
+    pub refused: Option<String>,
+    /// Limits and features.
+    pub caps: Caps,
+}
+
+/// Which device to open.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum DeviceChoice {
+    /// The strongest: discrete before integrated before virtual before CPU.
+    #[default]
+    Best,
+    /// The one with that index in [`devices`].
+    Index(usize),
+    /// The first whose name contains the text, whatever its case.
+    Name(String),
+}
+
+/// How many objects a device was asked for since it was opened: what a steady state must not add to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Buffers created.
+    pub buffers: u64,
+    /// Bind groups created.
+    pub bind_groups: u64,
+    /// Compute pipelines created.
+    pub pipelines: u64,
+    /// Command buffers submitted.
+    pub submits: u64,
+}
+
+#[derive(Default)]
+struct AtomicCounters {
+    buffers: AtomicU64,
+    bind_groups: AtomicU64,
+    pipelines: AtomicU64,
+    submits: AtomicU64,
+}
+
+/// An open device with its pipelines. Cloning shares it.
+#[derive(Clone)]
+pub struct Gpu(Arc<Inner>);
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: DeviceInfo,
+    pipelines: pipelines::Pipelines,
+    counters: AtomicCounters,
+}
+
+/// All adapters that wgpu finds, in its order.
+pub fn devices() -> Vec<DeviceInfo> {
+    adapters().iter().enumerate().map(|(i, a)| describe(i, a)).collect()
+}
+
+fn adapters() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
+    pollster::block_on(instance.enumerate_adapters(backends))
+}
+
+fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete",
+        wgpu::DeviceType::IntegratedGpu => "integrated",
+        wgpu::DeviceType::VirtualGpu => "virtual",
+        wgpu::DeviceType::Cpu => "cpu",
+        wgpu::DeviceType::Other => "other",
+    };
+    DeviceInfo {
+        index,
+        name: info.name.clone(),
+        kind: kind.into(),
+        backend: info.backend.to_string(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        refused: refusal(&limits),
+        caps: caps(&info, &limits, adapter.features()),
+    }
+}
+
+/// What every plain kernel variant needs of a device.
+fn refusal(limits: &wgpu::Limits) -> Option<String> {
+    let need = [
+        ("storage buffers in a stage", limits.max_storage_buffers_per_shader_stage, 8),
+        ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, 16384),
+        ("invocations in a workgroup", limits.max_compute_invocations_per_workgroup, 256),
+        ("bind groups", limits.max_bind_groups, 3),
+    ];
+    need.iter().find(|(_, has, need)| has < need).map(|(what, has, need)| format!("it offers {has} {what} where {need} are needed"))
+}
+
+fn caps(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {
+    let subgroup = features.contains(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size));
+    Caps {
+        max_binding: limits.max_storage_buffer_binding_size,
+        max_buffer: limits.max_buffer_size,
+        storage_align: limits.min_storage_buffer_offset_alignment,
+        uniform_align: limits.min_uniform_buffer_offset_alignment,
+        max_grid: limits.max_compute_workgroups_per_dimension,
+        subgroup,
+        width: if info.device_type == wgpu::DeviceType::Cpu { Width::Narrow } else { Width::Wide },
+    }
+}
+
+impl Gpu {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] saying what was looked for, what was found and what to do; [`Error::Device`] when the
+    /// driver refuses to open it.
+    pub fn open(choice: &DeviceChoice) -> Result<Self> {
+        let adapters = adapters();
+        let found: Vec<DeviceInfo> = adapters.iter().enumerate().map(|(i, a)| describe(i, a)).collect();
+        let chosen = choose(choice, &found)?;
+        let adapter = &adapters[chosen.index];
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wavelane"),
+            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|e| Error::Device { device: chosen.name.clone(), what: format!("cannot be opened: {e}") })?;
+        Ok(Gpu::new(device, queue, chosen))
+    }
+
+    /// Runs on a device that the host application owns. The device should have been requested with the adapter's
+    /// limits, and with `wgpu::Features::SUBGROUP` where the adapter has it; what it lacks is not used.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] when its limits are below what plain kernels need.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let (adapter, limits) = (device.adapter_info(), device.limits());
+        if let Some(reason) = refusal(&limits) {
+            return Err(Error::NoDevice(format!("the host's device '{}' cannot run plans: {reason}", adapter.name)));
+        }
+        let info = DeviceInfo {
+            index: 0,
+            name: adapter.name.clone(),
+            kind: format!("{:?}", adapter.device_type).to_lowercase(),
+            backend: adapter.backend.to_string(),
+            driver: format!("{} {}", adapter.driver, adapter.driver_info).trim().to_owned(),
+            refused: None,
+            caps: caps(&adapter, &limits, device.features()),
+        };
+        Ok(Gpu::new(device, queue, info))
+    }
+
+    fn new(device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo) -> Self {
+        log::info!("device '{}' ({}, {}), {:?}", info.name, info.backend, info.driver, info.caps);
+        Gpu(Arc::new(Inner { device, queue, info, pipelines: Default::default(), counters: Default::default() }))
+    }
+
+    /// What identifies the device.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.0.info
+    }
+
+    /// The same device with other limits as far as planning is concerned, for tests: `change` may only lower them.
+    pub fn with_caps(&self, change: impl FnOnce(&mut Caps)) -> Self {
+        let mut info = self.0.info.clone();
+        change(&mut info.caps);
+        Gpu::new(self.0.device.clone(), self.0.queue.clone(), info)
+    }
+
+    /// What the device was asked for so far.
+    pub fn counters(&self) -> Counters {
+        let c = &self.0.counters;
+        let [buffers, bind_groups, pipelines, submits] =
+            [&c.buffers, &c.bind_groups, &c.pipelines, &c.submits].map(|n| n.load(Ordering::Relaxed));
+        Counters { buffers, bind_groups, pipelines, submits }
+    }
+
+    fn error(&self, what: impl Into<String>) -> Error {
+        Error::Device { device: self.0.info.name.clone(), what: what.into() }
+    }
+
+    /// Runs `work`, and turns what wgpu reports of it on this thread into an error that names `what`.
+    fn guard<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+        let scopes = [OutOfMemory, Internal, Validation].map(|filter| self.0.device.push_error_scope(filter));
+        let result = work();
+        let mut failure = None;
+        for scope in scopes.into_iter().rev() {
+            failure = failure.or(pollster::block_on(scope.pop()));
+        }
+        match failure {
+            Some(e) => Err(self.error(format!("{what}: {e}"))),
+            None => result,
+        }
+    }
+
+    fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        self.0.counters.buffers.fetch_add(1, Ordering::Relaxed);
+        // wgpu refuses empty buffers and copies that are no multiple of four.
+        let size = size.next_multiple_of(4).max(4);
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        self.guard(&format!("allocating {size} bytes for {label}"), || Ok(self.0.device.create_buffer(&descriptor)))
+    }
+
+    fn submit(&self, commands: wgpu::CommandBuffer) {
+        self.0.counters.submits.fetch_add(1, Ordering::Relaxed);
+        self.0.queue.submit([commands]);
+    }
+
+    /// Waits until all submitted work is done and its callbacks have run.
+    fn wait(&self) -> Result<()> {
+        let status = self.0.device.poll(wgpu::PollType::wait_indefinitely());
+        status.map(|_| ()).map_err(|e| self.error(format!("waiting for submitted work: {e}")))
+    }
+
+    /// Copies parts of buffers to the host: `(buffer, offset, bytes)` each. For checks; runs read back through buffers
+    /// that are made once.
+    fn read(&self, parts: &[(&wgpu::Buffer, u64, u64)]) -> Result<Vec<Vec<u8>>> {
+        let total = parts.iter().map(|(_, _, n)| n.next_multiple_of(4)).sum();
+        let target = self.buffer("a readback", total, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+        self.guard("reading back", || {
+            let mut encoder = self.0.device.create_command_encoder(&Default::default());
+            let mut at = 0;
+            for (buffer, offset, bytes) in parts {
+                encoder.copy_buffer_to_buffer(buffer, *offset, &target, at, bytes.next_multiple_of(4));
+                at += bytes.next_multiple_of(4);
+            }
+            self.submit(encoder.finish());
+            let mapped = map(&target, wgpu::MapMode::Read);
+            self.wait()?;
+            mapped.check(self, "reading back")?;
+            let view = target.get_mapped_range(..).map_err(|e| self.error(format!("reading back: {e}")))?;
+            let mut at = 0;
+            let part = |(_, _, bytes): &(&wgpu::Buffer, u64, u64)| {
+                let from = at;
+                at += bytes.next_multiple_of(4) as usize;
+                view[from..from + *bytes as usize].to_vec()
+            };
+            Ok(parts.iter().map(part).collect())
+        })
+    }
+}
+
+/// A mapping that was asked for: what its callback will say.
+struct Mapping(mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>);
+
+/// Asks for a buffer to be mapped; it is once the device was waited for.
+fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Mapping {
+    let (said, heard) = mpsc::channel();
+    buffer.map_async(mode, .., move |result| {
+        let _ = said.send(result);
+    });
+    Mapping(heard)
+}
+
+impl Mapping {
+    /// Refuses a mapping that did not come about, as on a lost device. Another thread that waits for the same device
+    /// may be about to run the callback, hence the patience.
+    fn check(&self, gpu: &Gpu, what: &str) -> Result<()> {
+        match self.0.recv_timeout(Duration::from_secs(10)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(gpu.error(format!("{what}: {e}; the device may be lost"))),
+            Err(_) => Err(gpu.error(format!("{what}: the device did not finish"))),
+        }
+    }
+}
+
+fn choose(choice: &DeviceChoice, found: &[DeviceInfo]) -> Result<DeviceInfo> {
+    let rank = |d: &DeviceInfo| {
+        let kind = ["discrete", "integrated", "virtual", "other", "cpu"].iter().position(|k| *k == d.kind);
+        (kind, d.backend == "gl", d.index)
+    };
+    let usable = || found.iter().filter(|d| d.refused.is_none());
+    let chosen = match choice {
+        DeviceChoice::Best => usable().min_by_key(|d| rank(d)),
+        DeviceChoice::Index(i) => usable().find(|d| d.index == *i),
+        DeviceChoice::Name(name) => {
+            let name = name.to_lowercase();
+            usable().filter(|d| d.name.to_lowercase().contains(&name)).min_by_key(|d| (d.backend == "gl", d.index))
+        }
+    };
+    chosen.cloned().ok_or_else(|| Error::NoDevice(no_device(choice, found)))
+}
+
+/// What was looked for, what there is, and what to do about it.
+fn no_device(choice: &DeviceChoice, found: &[DeviceInfo]) -> String {
+    let wanted = match choice {
+        DeviceChoice::Best => "no GPU device".to_owned(),
+        DeviceChoice::Index(i) => format!("no GPU device number {i}"),
+        DeviceChoice::Name(name) => format!("no GPU device whose name contains '{name}'"),
+    };
+    let mut text = format!("{wanted} was found through Vulkan, Metal, DX12 or OpenGL.");
+    for d in found {
+        let why = d.refused.as_ref().map_or(String::new(), |r| format!(", unusable: {r}"));
+        text += &format!("\n  {}: {} ({}, {}){why}", d.index, d.name, d.kind, d.backend);
+    }
+    text + "\nA software Vulkan driver serves where there is no GPU (Debian and Ubuntu: apt-get install libvulkan1 \
+            mesa-vulkan-drivers), and '--device cpu' runs the reference without any driver."
+}

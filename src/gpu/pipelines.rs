@@ -1,0 +1,116 @@
+//! Compute pipelines, made in parallel and kept by key.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+use rayon::prelude::*;
+
+use super::Gpu;
+use crate::error::Result;
+use crate::kernel::{Kernel, linker};
+
+/// What decides about a pipeline: the kernel, and of each binding besides `params` the group, the number and whether it
+/// is bound read-only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Its bindings, in the dispatch's order.
+    pub bindings: Vec<(u32, u32, bool)>,
+}
+
+/// A pipeline with the layouts of its bind groups.
+pub struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    /// By group; `None` where the kernel has no such group.
+    pub layouts: Vec<Option<wgpu::BindGroupLayout>>,
+}
+
+/// All pipelines of a device.
+#[derive(Default)]
+pub struct Pipelines(Mutex<HashMap<Key, std::sync::Arc<Pipeline>>>);
+
+impl Gpu {
+    /// The pipelines of `keys`, in that order; those that do not exist are made, several at a time.
+    pub(super) fn pipelines(&self, keys: &[Key]) -> Result<Vec<std::sync::Arc<Pipeline>>> {
+        let lock = || self.0.pipelines.0.lock().unwrap_or_else(|e| e.into_inner());
+        let mut missing: Vec<&Key> = Vec::new();
+        {
+            let made = lock();
+            for key in keys {
+                if !made.contains_key(key) && !missing.contains(&key) {
+                    missing.push(key);
+                }
+            }
+        }
+        let new: Vec<_> = missing.par_iter().map(|key| Ok(((*key).clone(), self.make(key)?.into()))).collect::<Result<_>>()?;
+        let mut made = lock();
+        made.extend(new);
+        Ok(keys.iter().filter_map(|key| made.get(key).cloned()).collect())
+    }
+
+    fn make(&self, key: &Key) -> Result<Pipeline> {
+        self.0.counters.pipelines.fetch_add(1, Ordering::Relaxed);
+        let source = linker::link(&key.kernel)?;
+        let label = key.kernel.to_string();
+        self.guard(&format!("compiling {label}"), || {
+            let layouts: Vec<Option<wgpu::BindGroupLayout>> = (0..=2).map(|group| self.layout(key, group)).collect();
+            let used = layouts.iter().rposition(Option::is_some).map_or(0, |i| i + 1);
+            let references: Vec<Option<&wgpu::BindGroupLayout>> = layouts[..used].iter().map(Option::as_ref).collect();
+            let layout = self.0.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(&label),
+                bind_group_layouts: &references,
+                immediate_size: 0,
+            });
+            let module = self.module(&label, source);
+            let pipeline = self.0.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: Some(&layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Every kernel writes workgroup memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+            Ok(Pipeline { pipeline, layouts })
+        })
+    }
+
+    fn module(&self, label: &str, source: String) -> wgpu::ShaderModule {
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
+        // Debug builds, and so tests, keep bounds checks. Loop bounding stays off in both: it makes every loop count.
+        let checks = wgpu::ShaderRuntimeChecks {
+            bounds_checks: cfg!(debug_assertions),
+            force_loop_bounding: false,
+            ..wgpu::ShaderRuntimeChecks::checked()
+        };
+        // SAFETY: the source is linked from this crate's own files, whose loops end and whose indices stay within
+        // bindings that are sized by the plan; every variant is run with bounds checks in the tests.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.0.device.create_shader_module_trusted(descriptor, checks)
+        }
+    }
+
+    fn layout(&self, key: &Key, group: u32) -> Option<wgpu::BindGroupLayout> {
+        let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        };
+        let storage = |(_, binding, read_only): &(u32, u32, bool)| {
+            entry(*binding, wgpu::BufferBindingType::Storage { read_only: *read_only })
+        };
+        let mut entries: Vec<_> = key.bindings.iter().filter(|b| b.0 == group).map(storage).collect();
+        if group == 0 {
+            entries.push(entry(0, wgpu::BufferBindingType::Uniform));
+        }
+        let descriptor = wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries };
+        (!entries.is_empty()).then(|| self.0.device.create_bind_group_layout(&descriptor))
+    }
+}

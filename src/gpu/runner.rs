@@ -1,0 +1,132 @@
+//! Runs one graph on one device for any shapes: keeps its plans ready, and its states and arena between runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::executable::{Executable, Storage};
+use super::weights::Progress;
+use super::{Gpu, WeightStore};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Origin, ValueId, interpreter};
+use crate::plan::{self, Place, Plan};
+use crate::shape::Symbols;
+use crate::tensor::Tensor;
+
+/// Plans that are kept ready; the least recently used goes first.
+const MOST_PLANS: usize = 32;
+
+/// One graph on one device, with states of its own. Weights are shared between runners of a model.
+pub struct Runner {
+    pub(super) gpu: Gpu,
+    pub(super) graph: Arc<Graph>,
+    pub(super) weights: Arc<WeightStore>,
+    pub(super) storage: Storage,
+    ready: Vec<Executable>,
+}
+
+impl Runner {
+    /// Makes the states of `graph`, an optimised graph, on the device; `weights` must belong to the same graph.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device runs out of memory, [`Error::Unsupported`] when a state exceeds a binding.
+    pub fn new(gpu: &Gpu, graph: Arc<Graph>, weights: Arc<WeightStore>) -> Result<Self> {
+        use wgpu::BufferUsages as Usage;
+        let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+        let mut states = HashMap::new();
+        for (i, value) in graph.values.iter().enumerate().filter(|(_, v)| matches!(v.origin, Origin::State)) {
+            let shape = value.ty.shape.resolve(&Symbols::new())?;
+            let (block, bytes) = value.ty.dtype.block();
+            let bytes = (shape.iter().product::<usize>() / block * bytes) as u64;
+            let limit = gpu.info().caps.max_binding;
+            if bytes > limit {
+                let what = format!("the state '{}' {} takes {bytes} bytes, a binding of this device holds {limit}", value.name, value.ty);
+                return Err(Error::Unsupported(what));
+            }
+            states.insert(i, gpu.buffer(&format!("the state '{}'", value.name), bytes, usage)?);
+        }
+        let arena = gpu.buffer("activations", 4, usage)?;
+        Ok(Runner { gpu: gpu.clone(), graph, weights, storage: Storage { arena, states }, ready: Vec::new() })
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Bytes of the arena and of the states.
+    pub fn bytes(&self) -> u64 {
+        self.storage.arena.size() + self.storage.states.values().map(wgpu::Buffer::size).sum::<u64>()
+    }
+
+    /// Makes the plan for `symbols` ready: compiles it, uploads weights that are not there yet, makes pipelines.
+    ///
+    /// # Errors
+    /// Those of [`plan::compile`] and [`Error::Device`].
+    pub fn prepare(&mut self, symbols: &Symbols, progress: Progress<'_>) -> Result<Arc<Plan>> {
+        let at = self.position(symbols, progress)?;
+        Ok(self.ready[at].plan.clone())
+    }
+
+    /// Runs once: `inputs` in the order of the graph, results likewise.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when an input does not fit; those of [`Runner::prepare`].
+    pub fn run(&mut self, symbols: &Symbols, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        interpreter::check_inputs(&self.graph, symbols, inputs)?;
+        let at = self.position(symbols, &mut |_, _| {})?;
+        let executable = &mut self.ready[at];
+        let plan = executable.plan.clone();
+        let results = executable.run(&placed(&self.graph, &plan, inputs))?;
+        let tensor = |(i, bytes): (&usize, Vec<u8>)| Tensor::from_bytes(plan.values[*i].dtype, &plan.values[*i].shape, &bytes);
+        plan.outputs.iter().zip(results).map(tensor).collect()
+    }
+
+    /// Sets all states to zero.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    pub fn clear(&mut self) -> Result<()> {
+        self.gpu.guard("clearing states", || {
+            let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
+            self.storage.states.values().for_each(|b| encoder.clear_buffer(b, 0, None));
+            self.gpu.submit(encoder.finish());
+            self.gpu.wait()
+        })
+    }
+
+    pub(super) fn executable(&mut self, symbols: &Symbols) -> Result<&mut Executable> {
+        let at = self.position(symbols, &mut |_, _| {})?;
+        Ok(&mut self.ready[at])
+    }
+
+    /// The place of the plan for `symbols` among those that are ready, always the last.
+    fn position(&mut self, symbols: &Symbols, progress: Progress<'_>) -> Result<usize> {
+        if let Some(at) = self.ready.iter().position(|e| e.plan.symbols == *symbols) {
+            let found = self.ready.remove(at);
+            self.ready.push(found);
+            return Ok(self.ready.len() - 1);
+        }
+        let plan = Arc::new(plan::compile(&self.graph, symbols, &self.gpu.info().caps)?);
+        self.weights.ensure(&self.graph, &plan, progress)?;
+        if plan.arena_bytes > self.storage.arena.size() {
+            // Bind groups hold the arena: those of the plans made so far would keep the old one alive.
+            self.ready.clear();
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+            self.storage.arena = self.gpu.buffer("activations", plan.arena_bytes, usage)?;
+        }
+        if self.ready.len() >= MOST_PLANS {
+            self.ready.remove(0);
+        }
+        self.ready.push(Executable::new(&self.gpu, plan, &self.weights, &self.storage)?);
+        Ok(self.ready.len() - 1)
+    }
+}
+
+/// The offset and bytes of each input.
+pub(super) fn placed<'a>(graph: &Graph, plan: &Plan, inputs: &'a [Tensor]) -> Vec<(u64, &'a [u8])> {
+    let offset = |id: &ValueId| match plan.values[id.0].place {
+        Place::Input(offset) => offset,
+        _ => 0,
+    };
+    graph.inputs.iter().zip(inputs).map(|(id, tensor)| (offset(id), tensor.bytes())).collect()
+}

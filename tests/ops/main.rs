@@ -1,0 +1,10 @@
+//! Every kernel variant against the CPU reference, on every device: cases x devices x families of variants.
+
+mod harness;
+
+mod attention;
+mod elementwise;
+mod products;
+mod rows;
+mod selection;
+

@@ -1,0 +1,87 @@
+//! Products with weights and embedding lookups, for every weight format.
+
+use wavelane::dtype::DType;
+use wavelane::kernel::Expr;
+use wavelane::kernel::expr::Function;
+use wavelane::ops::{Embed, MatMul};
+
+use crate::harness::{Case, check, check_with, ids, input, weight};
+
+/// `[T, N]` that hurt: single, odd, prime, a tile (64) and one more.
+const SIZES: [(usize, usize); 9] = [(1, 1), (1, 7), (2, 65), (3, 64), (5, 13), (8, 67), (9, 66), (65, 129), (64, 64)];
+
+#[test]
+fn products_of_every_format_match_the_reference() {
+    for dtype in DType::WEIGHTS {
+        let dense = dtype.block().0 == 1;
+        let depths: &[usize] = match dtype.block().0 {
+            1 => &[1, 3, 31, 36, 64, 97],
+            32 => &[32, 96, 544],
+            _ => &[256, 768],
+        };
+        let mut cases = Vec::new();
+        for (i, (t, n)) in SIZES.iter().enumerate() {
+            // Dense formats take every depth at the first sizes; further sizes rotate through the depths.
+            let some = if dense && i < 2 { depths } else { &depths[i % depths.len()..][..1] };
+            for k in some {
+                let seed = (i * 100 + k) as u64;
+                let operands = vec![input(&[*t, *k], seed), weight(dtype, *n, *k, seed + 1)];
+                cases.push(Case::new(format!("{dtype} T={t} N={n} K={k}"), MatMul::plain(), operands));
+            }
+        }
+        check(&cases);
+    }
+}
+
+#[test]
+fn weights_split_by_rows_at_a_binding_limit() {
+    let mut cases = Vec::new();
+    for dtype in [DType::F32, DType::Q4_0, DType::Q5_1, DType::Q6_K] {
+        for t in [1, 3, 70] {
+            let operands = vec![input(&[t, 256], 7), weight(dtype, 203, 256, 8)];
+            cases.push(Case::new(format!("split {dtype} T={t}"), MatMul::plain(), operands));
+        }
+        let operands = vec![ids(&[0, 202, 31, 101, 31]), weight(dtype, 203, 256, 9)];
+        cases.push(Case::new(format!("split embedding {dtype}"), Embed, operands));
+    }
+    // 70 x 256 f32 activations need 71680 bytes; 203 x 256 weights need more in every format but the smallest planes.
+    check_with(&cases, |c| c.max_binding = 72 << 10);
+    let small: Vec<Case> = cases.into_iter().filter(|c| c.name.contains("T=1") || c.name.contains("embedding")).collect();
+    check_with(&small, |c| c.max_binding = 9 << 10);
+}
+
+#[test]
+fn tails_are_applied_to_every_sum() {
+    let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(1)), Expr::operand(0));
+    let tails = [
+        Expr::sum(Expr::operand(0), Expr::operand(1)),
+        gate.clone(),
+        Expr::sum(Expr::product(Expr::call(Function::GeluTanh, Expr::operand(0)), Expr::operand(1)), Expr::operand(2)),
+    ];
+    let mut cases = Vec::new();
+    for tail in tails {
+        for (t, n) in [(1, 5), (7, 65), (66, 130)] {
+            let mut operands = vec![input(&[t, 96], 1), weight(DType::Q4_1, n, 96, 2)];
+            operands.extend((1..tail.operands()).map(|i| input(&[t, n], u64::from(i) + 3)));
+            cases.push(Case::new(format!("tail {tail} T={t} N={n}"), MatMul { tail: tail.clone() }, operands));
+        }
+    }
+    check(&cases);
+}
+
+#[test]
+fn embeddings_of_every_format_match_the_reference() {
+    let mut cases = Vec::new();
+    for dtype in DType::WEIGHTS {
+        let widths: &[usize] = match dtype.block().0 {
+            1 => &[1, 5, 32, 67],
+            32 => &[32, 160],
+            _ => &[256, 512],
+        };
+        for d in widths {
+            let operands = vec![ids(&[6, 0, 3, 3, 1]), weight(dtype, 7, *d, *d as u64)];
+            cases.push(Case::new(format!("embedding {dtype} d={d}"), Embed, operands));
+        }
+    }
+    check(&cases);
+}
