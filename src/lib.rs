@@ -4,14 +4,20 @@
 pub mod dtype;
 pub mod error;
 pub mod formats;
+#[cfg(feature = "text")]
+pub mod generate;
 pub mod gpu;
 pub mod graph;
 pub mod kernel;
+pub mod models;
 pub mod ops;
 pub mod plan;
 pub mod quant;
+pub mod session;
 pub mod shape;
 pub mod tensor;
+#[cfg(feature = "text")]
+pub mod tokenizer;
 
 pub use dtype::DType;
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@ use super::runner::{Runner, placed};
 use crate::error::{Error, Result};
 use crate::graph::{Origin, interpreter};
 use crate::ops::{Input, Tolerance};
-use crate::shape::Symbols;
+use crate::plan::Request;
 use crate::tensor::{Data, Tensor};
 
 /// What a comparison found.
@@ -84,19 +84,19 @@ impl Runner {
     ///
     /// # Errors
     /// [`Error::Check`] naming op, tensor and worst element of the first step that differs.
-    pub fn check(&mut self, symbols: &Symbols, inputs: &[Tensor], seen: &mut dyn FnMut(&Checked)) -> Result<Vec<Tensor>> {
-        interpreter::check_inputs(&self.graph, symbols, inputs)?;
-        let graph = self.graph.clone();
-        let plan = self.executable(symbols)?.plan.clone();
+    pub fn check(&mut self, request: &Request, inputs: &[Tensor], seen: &mut dyn FnMut(&Checked)) -> Result<Vec<Tensor>> {
+        interpreter::check_inputs(&self.graph, &request.symbols, inputs)?;
+        let ready = self.executable(request)?;
+        let (graph, plan) = (ready.graph.clone(), ready.plan.clone());
         let inputs = placed(&graph, &plan, inputs);
-        self.executable(symbols)?.begin(&inputs)?;
+        self.executable(request)?.begin(&inputs)?;
         for (at, step) in plan.steps.iter().enumerate() {
             let node = &graph.nodes[step.node];
             let operands: Vec<usize> = node.inputs.iter().map(|id| id.0).collect();
             let results: Vec<usize> = node.outputs.iter().map(|id| id.0).collect();
-            let before = self.fetch(symbols, &operands)?;
-            self.executable(symbols)?.run_step(at)?;
-            let found = self.fetch(symbols, &results)?;
+            let before = self.fetch(request, &operands)?;
+            self.executable(request)?.run_step(at)?;
+            let found = self.fetch(request, &results)?;
             let rule = node.op.rule();
             let expected = rule.reference(before.clone())?;
             let tolerances = rule.tolerance(&before, &expected)?;
@@ -117,13 +117,13 @@ impl Runner {
                 seen(&Checked { op: step.op.clone(), name: step.name.clone(), worst });
             }
         }
-        self.fetch(symbols, &plan.outputs)?.into_iter().map(|o| Ok(o.tensor()?.clone())).collect()
+        self.fetch(request, &plan.outputs)?.into_iter().map(|o| Ok(o.tensor()?.clone())).collect()
     }
 
     /// Reads values back; weights are passed as they are.
-    fn fetch(&mut self, symbols: &Symbols, values: &[usize]) -> Result<Vec<Input>> {
-        let inputs = self.executable(symbols)?.inputs().clone();
-        let plan = self.executable(symbols)?.plan.clone();
+    fn fetch(&mut self, request: &Request, values: &[usize]) -> Result<Vec<Input>> {
+        let inputs = self.executable(request)?.inputs().clone();
+        let plan = self.executable(request)?.plan.clone();
         let fetch = |i: &usize| {
             if let Origin::Weight(weight) = &self.graph.values[*i].origin {
                 return Ok(Input::Weight(weight.clone()));

@@ -10,8 +10,9 @@ use super::pipelines::{Key, Pipeline};
 use super::weights::Slice;
 use super::{Gpu, WeightStore, map};
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use crate::kernel::{Dispatch, Resource};
-use crate::plan::{Place, Plan};
+use crate::plan::{Place, Plan, Request};
 
 /// GPU time that one submit should stay below, so that no watchdog fires and a desktop's own drawing goes on.
 const SUBMIT_LIMIT: Duration = Duration::from_millis(500);
@@ -34,6 +35,10 @@ struct Launch {
 /// A plan made ready.
 pub struct Executable {
     gpu: Gpu,
+    /// What it was asked for.
+    pub request: Request,
+    /// The part of the graph that it computes.
+    pub graph: Arc<Graph>,
     /// The plan.
     pub plan: Arc<Plan>,
     /// The launches of each step.
@@ -49,7 +54,14 @@ pub struct Executable {
 
 impl Executable {
     /// Makes everything that runs of `plan` need.
-    pub fn new(gpu: &Gpu, plan: Arc<Plan>, weights: &WeightStore, storage: &Storage) -> Result<Self> {
+    pub fn new(
+        gpu: &Gpu,
+        request: Request,
+        graph: Arc<Graph>,
+        plan: Arc<Plan>,
+        weights: &WeightStore,
+        storage: &Storage,
+    ) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let inputs = gpu.buffer("inputs", plan.input_bytes, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)?;
         let upload = gpu.buffer("an upload", plan.input_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
@@ -69,7 +81,8 @@ impl Executable {
             let mut launches = Vec::with_capacity(step.dispatches.len());
             for dispatch in &step.dispatches {
                 let pipeline = pipelines.next().ok_or_else(|| Error::invalid("executable", "a pipeline is missing"))?;
-                let words = Slice { buffer: params.clone(), offset, bytes: (dispatch.params.len() as u64 * 4).next_multiple_of(16) };
+                let words =
+                    Slice { buffer: params.clone(), offset, bytes: (dispatch.params.len() as u64 * 4).next_multiple_of(16) };
                 let resource = |r: Resource| match r {
                     Resource::Value(i) => place(i),
                     Resource::Plane { value, chunk, plane } => {
@@ -88,7 +101,7 @@ impl Executable {
         gpu.0.queue.submit([]);
         gpu.wait()?;
         mapped.check(gpu, "mapping the upload buffer")?;
-        Ok(Executable { gpu: gpu.clone(), plan, steps, inputs, upload, readback, outputs, pace: None })
+        Ok(Executable { gpu: gpu.clone(), request, graph, plan, steps, inputs, upload, readback, outputs, pace: None })
     }
 
     /// Runs the plan: `inputs` are the bytes of each input in the plan's order of offsets, results those of each output.
@@ -208,7 +221,14 @@ impl Executable {
 }
 
 /// Where a value that is bound as a whole lies.
-pub(super) fn place(gpu: &Gpu, plan: &Plan, i: usize, weights: &WeightStore, storage: &Storage, inputs: &wgpu::Buffer) -> Result<Slice> {
+pub(super) fn place(
+    gpu: &Gpu,
+    plan: &Plan,
+    i: usize,
+    weights: &WeightStore,
+    storage: &Storage,
+    inputs: &wgpu::Buffer,
+) -> Result<Slice> {
     let value = &plan.values[i];
     let bytes = value.bytes();
     match &value.place {

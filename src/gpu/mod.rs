@@ -122,7 +122,9 @@ fn refusal(limits: &wgpu::Limits) -> Option<String> {
         ("invocations in a workgroup", limits.max_compute_invocations_per_workgroup, 256),
         ("bind groups", limits.max_bind_groups, 3),
     ];
-    need.iter().find(|(_, has, need)| has < need).map(|(what, has, need)| format!("it offers {has} {what} where {need} are needed"))
+    need.iter()
+        .find(|(_, has, need)| has < need)
+        .map(|(what, has, need)| format!("it offers {has} {what} where {need} are needed"))
 }
 
 fn caps(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {

@@ -8,7 +8,7 @@ use super::weights::Progress;
 use super::{Gpu, WeightStore};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Origin, ValueId, interpreter};
-use crate::plan::{self, Place, Plan};
+use crate::plan::{self, Place, Plan, Request};
 use crate::shape::Symbols;
 use crate::tensor::Tensor;
 
@@ -39,7 +39,10 @@ impl Runner {
             let bytes = (shape.iter().product::<usize>() / block * bytes) as u64;
             let limit = gpu.info().caps.max_binding;
             if bytes > limit {
-                let what = format!("the state '{}' {} takes {bytes} bytes, a binding of this device holds {limit}", value.name, value.ty);
+                let what = format!(
+                    "the state '{}' {} takes {bytes} bytes, a binding of this device holds {limit}",
+                    value.name, value.ty
+                );
                 return Err(Error::Unsupported(what));
             }
             states.insert(i, gpu.buffer(&format!("the state '{}'", value.name), bytes, usage)?);
@@ -58,22 +61,22 @@ impl Runner {
         self.storage.arena.size() + self.storage.states.values().map(wgpu::Buffer::size).sum::<u64>()
     }
 
-    /// Makes the plan for `symbols` ready: compiles it, uploads weights that are not there yet, makes pipelines.
+    /// Makes the plan for `request` ready: compiles it, uploads weights that are not there yet, makes pipelines.
     ///
     /// # Errors
     /// Those of [`plan::compile`] and [`Error::Device`].
-    pub fn prepare(&mut self, symbols: &Symbols, progress: Progress<'_>) -> Result<Arc<Plan>> {
-        let at = self.position(symbols, progress)?;
+    pub fn prepare(&mut self, request: &Request, progress: Progress<'_>) -> Result<Arc<Plan>> {
+        let at = self.position(request, progress)?;
         Ok(self.ready[at].plan.clone())
     }
 
-    /// Runs once: `inputs` in the order of the graph, results likewise.
+    /// Runs once: all `inputs` in the order of the graph, the results that are asked for.
     ///
     /// # Errors
     /// [`Error::Shape`] when an input does not fit; those of [`Runner::prepare`].
-    pub fn run(&mut self, symbols: &Symbols, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        interpreter::check_inputs(&self.graph, symbols, inputs)?;
-        let at = self.position(symbols, &mut |_, _| {})?;
+    pub fn run(&mut self, request: &Request, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        interpreter::check_inputs(&self.graph, &request.symbols, inputs)?;
+        let at = self.position(request, &mut |_, _| {})?;
         let executable = &mut self.ready[at];
         let plan = executable.plan.clone();
         let results = executable.run(&placed(&self.graph, &plan, inputs))?;
@@ -94,20 +97,21 @@ impl Runner {
         })
     }
 
-    pub(super) fn executable(&mut self, symbols: &Symbols) -> Result<&mut Executable> {
-        let at = self.position(symbols, &mut |_, _| {})?;
+    pub(super) fn executable(&mut self, request: &Request) -> Result<&mut Executable> {
+        let at = self.position(request, &mut |_, _| {})?;
         Ok(&mut self.ready[at])
     }
 
-    /// The place of the plan for `symbols` among those that are ready, always the last.
-    fn position(&mut self, symbols: &Symbols, progress: Progress<'_>) -> Result<usize> {
-        if let Some(at) = self.ready.iter().position(|e| e.plan.symbols == *symbols) {
+    /// The place of the plan for `request` among those that are ready, always the last.
+    fn position(&mut self, request: &Request, progress: Progress<'_>) -> Result<usize> {
+        if let Some(at) = self.ready.iter().position(|e| e.request == *request) {
             let found = self.ready.remove(at);
             self.ready.push(found);
             return Ok(self.ready.len() - 1);
         }
-        let plan = Arc::new(plan::compile(&self.graph, symbols, &self.gpu.info().caps)?);
-        self.weights.ensure(&self.graph, &plan, progress)?;
+        let graph = Arc::new(plan::passes::restrict(&self.graph, &request.outputs)?);
+        let plan = Arc::new(plan::compile(&graph, &request.symbols, &self.gpu.info().caps)?);
+        self.weights.ensure(&graph, &plan, progress)?;
         if plan.arena_bytes > self.storage.arena.size() {
             // Bind groups hold the arena: those of the plans made so far would keep the old one alive.
             self.ready.clear();
@@ -117,7 +121,7 @@ impl Runner {
         if self.ready.len() >= MOST_PLANS {
             self.ready.remove(0);
         }
-        self.ready.push(Executable::new(&self.gpu, plan, &self.weights, &self.storage)?);
+        self.ready.push(Executable::new(&self.gpu, request.clone(), graph, plan, &self.weights, &self.storage)?);
         Ok(self.ready.len() - 1)
     }
 }

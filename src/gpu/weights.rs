@@ -78,12 +78,17 @@ impl WeightStore {
         let state = &mut *self.lock();
         let mut jobs = Vec::new();
         for (i, value) in plan.values.iter().enumerate() {
-            let (Place::Weight { chunks, dense }, Origin::Weight(weight)) = (&value.place, &graph.values[i].origin) else { continue };
+            let (Place::Weight { chunks, dense }, Origin::Weight(weight)) = (&value.place, &graph.values[i].origin) else {
+                continue;
+            };
             let stored = state.stored.entry(i).or_default();
             let packed = (!chunks.is_empty() && stored.chunks.is_empty()).then_some(chunks);
             jobs.push((i, &value.name, weight, packed, *dense && stored.dense.is_none()));
         }
-        let total = jobs.iter().map(|(_, _, w, packed, dense)| w.bytes().len() as u64 * (u64::from(packed.is_some()) + u64::from(*dense))).sum();
+        let total = jobs
+            .iter()
+            .map(|(_, _, w, packed, dense)| w.bytes().len() as u64 * (u64::from(packed.is_some()) + u64::from(*dense)))
+            .sum();
         state.expected = jobs.iter().map(|(_, _, w, packed, dense)| slab_bytes(w, *packed, *dense)).sum();
         let mut done = 0;
         for (i, name, weight, packed, dense) in jobs {

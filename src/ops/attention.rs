@@ -63,9 +63,8 @@ impl Attention {
             let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let weights: Vec<f32> = scores.iter().map(|s| (s - largest).exp()).collect();
             let total = weights.iter().fold(0.0, |s, w| s + w);
-            let sum = |i: usize, f: fn(f32) -> f32| {
-                at.iter().zip(&weights).fold(0.0, |s, (a, w)| s + f(w * element(v, a + i))) / total
-            };
+            let sum =
+                |i: usize, f: fn(f32) -> f32| at.iter().zip(&weights).fold(0.0, |s, (a, w)| s + f(w * element(v, a + i))) / total;
             let out = (0..dim).map(|i| sum(i, |x| x)).collect();
             let magnitude = (0..dim).map(|i| sum(i, f32::abs)).collect();
             Ok(Some(Row { score_magnitude, out, magnitude }))

@@ -26,7 +26,8 @@ impl Rule for Nll {
         let (x, targets) = (inputs[0].tensor()?, inputs[1].tensor()?.as_u32()?);
         let rows = x.as_f32()?.chunks_exact(x.columns()).zip(targets);
         let out = rows.map(|(row, target)| {
-            let target = row.get(*target as usize).ok_or_else(|| Error::shape("Nll", format!("target {target} of {:?}", x.shape())))?;
+            let target =
+                row.get(*target as usize).ok_or_else(|| Error::shape("Nll", format!("target {target} of {:?}", x.shape())))?;
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let total = row.iter().fold(0.0, |s, v| s + (v - largest).exp());
             Ok(total.ln() + (largest - target))

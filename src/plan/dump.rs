@@ -32,7 +32,8 @@ impl fmt::Display for Plan {
             writeln!(f, "{} '{}' ({} flop)", step.op, step.name, step.flops)?;
             for d in &step.dispatches {
                 let (writes, reads): (Vec<_>, Vec<_>) = d.bindings.iter().partition(|b| b.writes);
-                let list = |b: Vec<&crate::kernel::Binding>| b.iter().map(|b| self.label(b.resource)).collect::<Vec<_>>().join(", ");
+                let list =
+                    |b: Vec<&crate::kernel::Binding>| b.iter().map(|b| self.label(b.resource)).collect::<Vec<_>>().join(", ");
                 writeln!(f, "  {} grid {:?} params {:?}: {} <- {}", d.kernel, d.grid, d.params, list(writes), list(reads))?;
             }
         }

@@ -20,6 +20,15 @@ use crate::kernel::{Caps, Dispatch, Resource};
 use crate::ops::{Lowering, Operand};
 use crate::shape::Symbols;
 
+/// What a run is asked for: the shapes, and which of the graph's outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// What the graph's symbols stand for.
+    pub symbols: Symbols,
+    /// Places in [`Graph::outputs`], in the order in which results are wanted.
+    pub outputs: Vec<usize>,
+}
+
 /// Where a value lies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Place {
@@ -179,8 +188,9 @@ fn check_binding(value: &PlanValue, caps: &Caps) -> Result<()> {
     if value.bytes() <= caps.max_binding {
         return Ok(());
     }
-    let what = format!("'{}' {}{:?} takes {} bytes, a binding of this device holds {}", value.name, value.dtype, value.shape, value.bytes(), caps.max_binding);
-    Err(Error::Unsupported(what))
+    let PlanValue { name, dtype, shape, .. } = value;
+    let (bytes, limit) = (value.bytes(), caps.max_binding);
+    Err(Error::Unsupported(format!("'{name}' {dtype}{shape:?} takes {bytes} bytes, a binding of this device holds {limit}")))
 }
 
 /// Whether a dispatch binds `value` as a whole.

@@ -7,6 +7,7 @@ use wavelane::gpu::{Runner, WeightStore};
 use wavelane::graph::GraphBuilder;
 use wavelane::ops::cache_write::NO_SLOT;
 use wavelane::ops::{Attention, CacheWrite};
+use wavelane::plan::Request;
 use wavelane::shape::Symbols;
 use wavelane::tensor::Tensor;
 
@@ -80,8 +81,10 @@ fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType) {
                 Tensor::u32(&[t], positions.clone()).unwrap(),
                 Tensor::u32(&[2, 3], BLOCKS.to_vec()).unwrap(),
             ];
-            let symbols = Symbols::from([("T".into(), t)]);
-            let out = runner.check(&symbols, &inputs, &mut |_| {}).unwrap_or_else(|e| panic!("{heads}/{kv_heads} x {dim} {dtype}: {e}"));
+            let request = Request { symbols: Symbols::from([("T".into(), t)]), outputs: vec![0] };
+            let out = runner
+                .check(&request, &inputs, &mut |_| {})
+                .unwrap_or_else(|e| panic!("{heads}/{kv_heads} x {dim} {dtype}: {e}"));
             if t == 3 {
                 let idle = &out[0].as_f32().unwrap()[heads * dim..2 * heads * dim];
                 assert!(idle.iter().all(|v| *v == 0.0), "an idle token must yield zeros");

@@ -8,6 +8,7 @@ use wavelane::gpu::{DeviceChoice, Gpu, Runner, WeightStore};
 use wavelane::graph::GraphBuilder;
 use wavelane::kernel::caps::{Caps, Width};
 use wavelane::ops::Op;
+use wavelane::plan::Request;
 use wavelane::shape::{Shape, Symbols};
 use wavelane::tensor::{Tensor, Weight};
 
@@ -109,9 +110,10 @@ fn run(gpu: &Gpu, case: &Case) -> wavelane::Result<()> {
     for out in b.node("case", case.op.clone(), &ids)? {
         b.output(out);
     }
-    let graph = b.finish()?.into();
+    let graph: std::sync::Arc<wavelane::graph::Graph> = b.finish()?.into();
+    let outputs = (0..graph.outputs.len()).collect();
     let mut runner = Runner::new(gpu, graph, WeightStore::new(gpu))?;
-    runner.check(&Symbols::new(), &inputs, &mut |_| {}).map(|_| ())
+    runner.check(&Request { symbols: Symbols::new(), outputs }, &inputs, &mut |_| {}).map(|_| ())
 }
 
 /// Numbers that look random and are the same everywhere (splitmix64, Steele et al. 2014).

@@ -7,4 +7,3 @@ mod elementwise;
 mod products;
 mod rows;
 mod selection;
-

@@ -32,7 +32,8 @@ fn the_largest_is_the_first_of_equals() {
 #[test]
 fn the_k_largest_come_in_order() {
     let mut cases = Vec::new();
-    for (r, n, k) in [(1, 1, 1), (2, 7, 3), (3, 64, 64), (2, 65, 5), (1, 300, 257), (1, 5000, 1024), (1, 49152, 40), (2, 100, 1)] {
+    for (r, n, k) in [(1, 1, 1), (2, 7, 3), (3, 64, 64), (2, 65, 5), (1, 300, 257), (1, 5000, 1024), (1, 49152, 40), (2, 100, 1)]
+    {
         cases.push(Case::new(format!("top {k} of [{r}, {n}]"), TopK { k }, vec![awkward(r, n)]));
     }
     // All equal: the lowest indices win.

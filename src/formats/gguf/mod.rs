@@ -62,6 +62,13 @@ pub struct TensorInfo {
     pub bytes: usize,
 }
 
+impl AsRef<[u8]> for Gguf {
+    /// The whole file.
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Gguf {
     /// Maps and reads the file at `path`. The tensors' data stays in the map.
     ///

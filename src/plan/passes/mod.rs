@@ -3,8 +3,20 @@
 mod dead_code;
 mod fuse_tails;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, verify};
+
+/// The part of an optimised graph that computes the outputs at `outputs`, and updates its states.
+///
+/// # Errors
+/// [`Error::Request`] when there is no such output.
+pub fn restrict(graph: &Graph, outputs: &[usize]) -> Result<Graph> {
+    let pick = |i: &usize| graph.outputs.get(*i).copied().ok_or_else(|| Error::Request(format!("the graph has no output {i}")));
+    let mut part = graph.clone();
+    part.outputs = outputs.iter().map(pick).collect::<Result<_>>()?;
+    dead_code::run(&mut part)?;
+    Ok(part)
+}
 
 /// A rewrite of a whole graph: its name, and a function that returns how many places it changed.
 pub type Pass = (&'static str, fn(&mut Graph) -> Result<usize>);

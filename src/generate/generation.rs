@@ -1,0 +1,274 @@
+//! Generating text: prompt, then token after token, as an iterator that can be dropped at any time.
+
+use std::time::{Duration, Instant};
+
+use super::sampling::{Sampler, Sampling};
+use super::sequence::Sequence;
+use super::stop::{StopRules, StopScanner};
+use super::template::Message;
+use crate::error::{Error, Result};
+use crate::models::Outputs;
+use crate::tensor::Tensor;
+use crate::tokenizer::{Special, Stream};
+
+/// What a text begins with.
+#[derive(Clone, Debug)]
+pub enum Prompt {
+    /// Plain text, continued as it stands.
+    Text(String),
+    /// A conversation, through the model's chat template; the answer follows.
+    Chat(Vec<Message>),
+    /// Token ids.
+    Ids(Vec<u32>),
+}
+
+impl From<&str> for Prompt {
+    fn from(text: &str) -> Self {
+        Prompt::Text(text.into())
+    }
+}
+
+/// How a text is to go on.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Most tokens to generate.
+    pub max_tokens: usize,
+    /// How each token is chosen.
+    pub sampling: Sampling,
+    /// What ends the text besides the model's own end tokens.
+    pub stop: StopRules,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Request { max_tokens: 256, sampling: Sampling::default(), stop: StopRules::default() }
+    }
+}
+
+/// Why a text ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model ended it, or a stop token or stop string came.
+    Stop,
+    /// As many tokens as were asked for.
+    Length,
+    /// The context is full.
+    Context,
+}
+
+/// Part of a generated text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The token; none for text that was held back until the end.
+    pub id: Option<u32>,
+    /// What can be shown now: whole characters, possibly none.
+    pub text: String,
+}
+
+/// What a generation took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Statistics {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens of the prompt that were run, not found in the cache.
+    pub prefill_tokens: usize,
+    /// Time until the first token was chosen.
+    pub prefill: Duration,
+    /// Tokens chosen after the first.
+    pub decode_tokens: usize,
+    /// Time that those took.
+    pub decode: Duration,
+}
+
+impl Statistics {
+    /// Prompt tokens per second.
+    pub fn prefill_rate(&self) -> f64 {
+        rate(self.prefill_tokens, self.prefill)
+    }
+
+    /// Generated tokens per second, without the first.
+    pub fn decode_rate(&self) -> f64 {
+        rate(self.decode_tokens, self.decode)
+    }
+}
+
+fn rate(n: usize, time: Duration) -> f64 {
+    if n == 0 { 0.0 } else { n as f64 / time.as_secs_f64().max(1e-9) }
+}
+
+/// A text being generated: an iterator of its pieces. Dropping it stops; what was generated stays in the sequence.
+pub struct Generation<'a> {
+    sequence: &'a mut Sequence,
+    sampler: Sampler,
+    stop: StopRules,
+    scanner: StopScanner,
+    stream: Stream,
+    /// Prompt and text so far.
+    ids: Vec<u32>,
+    left: usize,
+    finish: Option<FinishReason>,
+    statistics: Statistics,
+    flushed: bool,
+}
+
+impl Sequence {
+    /// Generates text after `prompt`. What the cache holds of the prompt already is not run again, so that a growing
+    /// conversation costs only its new part.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a prompt that is empty, too long or refused by the template, and for options out of range.
+    pub fn generate(&mut self, prompt: impl Into<Prompt>, request: &Request) -> Result<Generation<'_>> {
+        let ids = match prompt.into() {
+            Prompt::Ids(ids) => ids,
+            Prompt::Text(text) => self.engine().tokenizer().encode(&text, Special::TEXT)?,
+            Prompt::Chat(messages) => self.engine().chat_prompt(&messages)?,
+        };
+        if ids.is_empty() {
+            return Err(Error::Request("the prompt has no tokens".into()));
+        }
+        self.fits(ids.len())?;
+        let mut sampler = Sampler::new(request.sampling.clone())?;
+        ids.iter().for_each(|id| sampler.accept(*id));
+        let statistics = Statistics { prompt_tokens: ids.len(), ..Default::default() };
+        Ok(Generation {
+            stream: self.engine().tokenizer().stream(),
+            scanner: request.stop.scanner()?,
+            sequence: self,
+            sampler,
+            stop: request.stop.clone(),
+            ids,
+            left: request.max_tokens,
+            finish: None,
+            statistics,
+            flushed: false,
+        })
+    }
+}
+
+impl Generation<'_> {
+    /// Why the text ended, once it has.
+    pub fn finish_reason(&self) -> Option<FinishReason> {
+        self.finish
+    }
+
+    /// What it took so far.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Prompt and text so far, as token ids.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Runs the prompt ahead of the first piece; `progress` is told the tokens done and the tokens in all.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    pub fn prefill(&mut self, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
+        let Some((last, before)) = self.ids.split_last() else { return Ok(()) };
+        let _ = last;
+        let common = self.sequence.tokens().iter().zip(before).take_while(|(a, b)| a == b).count();
+        if before.is_empty() || common == before.len() {
+            return Ok(());
+        }
+        let (started, total) = (Instant::now(), self.ids.len());
+        self.sequence.extend_to(before, &[Outputs::BEST], &mut |done| progress(done, total))?;
+        self.statistics.prefill_tokens += before.len() - common;
+        self.statistics.prefill += started.elapsed();
+        Ok(())
+    }
+
+    /// The outputs to ask for, and the size of their candidate lists.
+    fn outputs(&self) -> (Vec<usize>, bool) {
+        let vocabulary = self.sequence.engine().model().vocabulary();
+        match self.sampler.candidates(vocabulary) {
+            1 => (vec![Outputs::BEST], false),
+            k => match Outputs::top_k(k, vocabulary) {
+                Some((places, _)) => (places.to_vec(), true),
+                None => (vec![Outputs::LOGITS], true),
+            },
+        }
+    }
+
+    /// Runs what is not cached yet and chooses the next token.
+    fn choose(&mut self) -> Result<u32> {
+        let started = Instant::now();
+        let generated = self.statistics.decode_tokens > 0 || self.ids.len() > self.statistics.prompt_tokens;
+        let cached = self.sequence.tokens().iter().zip(&self.ids).take_while(|(a, b)| a == b).count().min(self.ids.len() - 1);
+        let (outputs, sample) = self.outputs();
+        let results = self.sequence.extend_to(&self.ids, &outputs, &mut |_| {})?;
+        let id = if sample { self.sampler.sample(&mut candidates(&results)?)? } else { first(&results)?.as_u32()?[0] };
+        let statistics = &mut self.statistics;
+        if generated {
+            statistics.decode_tokens += 1;
+            statistics.decode += started.elapsed();
+        } else {
+            statistics.prefill_tokens += self.ids.len() - cached;
+            statistics.prefill += started.elapsed();
+        }
+        Ok(id)
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Piece>> {
+        if self.finish.is_some() {
+            return Ok(self.flush());
+        }
+        if self.left == 0 || self.ids.len() >= self.sequence.context() {
+            self.finish = Some(if self.left == 0 { FinishReason::Length } else { FinishReason::Context });
+            return Ok(self.flush());
+        }
+        let id = self.choose()?;
+        self.left -= 1;
+        if self.sequence.engine().tokenizer().is_end(id) || self.stop.stops_at(id) {
+            self.finish = Some(FinishReason::Stop);
+            return Ok(self.flush());
+        }
+        self.sampler.accept(id);
+        self.ids.push(id);
+        let text = self.scanner.push(&self.stream.push(id));
+        if self.scanner.stopped().is_some() {
+            self.finish = Some(FinishReason::Stop);
+            self.flushed = true;
+        }
+        Ok(Some(Piece { id: Some(id), text }))
+    }
+
+    /// Text that was held back, once.
+    fn flush(&mut self) -> Option<Piece> {
+        if std::mem::replace(&mut self.flushed, true) {
+            return None;
+        }
+        let stream = std::mem::replace(&mut self.stream, self.sequence.engine().tokenizer().stream());
+        let mut text = self.scanner.push(&stream.finish());
+        if self.scanner.stopped().is_none() {
+            text += &self.scanner.clone().finish();
+        }
+        (!text.is_empty()).then_some(Piece { id: None, text })
+    }
+}
+
+impl Iterator for Generation<'_> {
+    type Item = Result<Piece>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let piece = self.next_piece();
+        if piece.is_err() {
+            (self.finish, self.flushed) = (Some(FinishReason::Stop), true);
+        }
+        piece.transpose()
+    }
+}
+
+fn first(results: &[Tensor]) -> Result<&Tensor> {
+    results.first().ok_or_else(|| Error::invalid("generation", "a step yielded nothing"))
+}
+
+/// The candidates of one row: values and ids, or a whole row of logits.
+fn candidates(results: &[Tensor]) -> Result<Vec<(u32, f32)>> {
+    match results {
+        [logits] => Ok((0..).zip(logits.as_f32()?.iter().copied()).collect()),
+        [values, ids] => Ok(ids.as_u32()?.iter().copied().zip(values.as_f32()?.iter().copied()).collect()),
+        _ => Err(Error::invalid("generation", format!("a step yielded {} results", results.len()))),
+    }
+}

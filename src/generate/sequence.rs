@@ -1,0 +1,205 @@
+//! One text under way: the tokens whose keys and values are cached, and the steps that extend them.
+
+use std::sync::Arc;
+
+use super::engine::Engine;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::Progress;
+use crate::gpu::check::Checked;
+use crate::models::Outputs;
+use crate::ops::cache_write::NO_SLOT;
+use crate::plan::{Plan, Request};
+use crate::session::pages::{CacheShape, PagePool};
+use crate::session::{Device, Session};
+use crate::shape::Symbols;
+use crate::tensor::Tensor;
+
+/// The slot of the only sequence of a session.
+const SLOT: usize = 0;
+
+/// One text under way.
+pub struct Sequence {
+    engine: Engine,
+    session: Session,
+    graph: Arc<crate::graph::Graph>,
+    /// What each pass changed in the graph.
+    passes: Vec<(&'static str, usize)>,
+    cache: CacheShape,
+    pool: PagePool,
+    /// The tokens whose keys and values are in the cache.
+    tokens: Vec<u32>,
+    chunk: usize,
+    /// Where steps are checked: told every comparison.
+    observer: Option<Box<dyn FnMut(&Checked) + Send>>,
+}
+
+/// What one step yields for the rows that were asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Wanted<'a> {
+    /// Nothing but the cache's growth matters; the best token of the last row is computed and dropped.
+    Nothing,
+    /// These outputs of the last token.
+    Last(&'a [usize]),
+    /// These outputs of every token, with the target of each.
+    All(&'a [usize], &'a [u32]),
+}
+
+impl Sequence {
+    pub(super) fn new(engine: Engine, cache: CacheShape, dtype: DType, chunk: usize, progress: Progress<'_>) -> Result<Self> {
+        let (graph, passes) = engine.model().graph(&cache, dtype)?;
+        let graph = Arc::new(graph);
+        let mut session = Session::new(engine.device(), graph.clone(), engine.weights().cloned())?;
+        session.prepare(&request(1, 1, &[Outputs::BEST]), progress)?;
+        let pool = PagePool::new(cache);
+        Ok(Sequence { engine, session, graph, passes, cache, pool, tokens: Vec::new(), chunk, observer: None })
+    }
+
+    /// The model on its device.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Most tokens, prompt included.
+    pub fn context(&self) -> usize {
+        self.cache.context
+    }
+
+    /// The tokens whose keys and values are cached.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Bytes of activations and cache on the device.
+    pub fn bytes(&self) -> u64 {
+        self.session.bytes()
+    }
+
+    /// The optimised graph of a step, and what each pass changed.
+    pub fn graph(&self) -> (&crate::graph::Graph, &[(&'static str, usize)]) {
+        (&self.graph, &self.passes)
+    }
+
+    /// The plan of a step of `tokens` tokens that yields the best next token; none on the CPU.
+    ///
+    /// # Errors
+    /// As [`Session::prepare`].
+    pub fn plan(&mut self, tokens: usize) -> Result<Option<Arc<Plan>>> {
+        self.session.prepare(&request(tokens, 1, &[Outputs::BEST]), &mut |_, _| {})
+    }
+
+    /// From now on runs every step beside the CPU reference and tells `seen` each comparison; the first that differs is an
+    /// [`Error::Check`].
+    pub fn check(&mut self, seen: impl FnMut(&Checked) + Send + 'static) {
+        self.observer = Some(Box::new(seen));
+    }
+
+    /// Forgets everything from position `length` on.
+    pub fn truncate(&mut self, length: usize) {
+        self.tokens.truncate(length);
+        self.pool.truncate(SLOT, self.tokens.len());
+    }
+
+    /// Brings the cache to hold all of `ids`: keeps the beginning that it has in common with them, forgets the rest and
+    /// runs what is missing, always at least the last token, whose outputs are returned.
+    pub(super) fn extend_to(&mut self, ids: &[u32], outputs: &[usize], progress: &mut dyn FnMut(usize)) -> Result<Vec<Tensor>> {
+        let common = self.tokens.iter().zip(ids).take_while(|(a, b)| a == b).count();
+        let Some(last) = ids.len().checked_sub(1) else { return Err(Error::Request("the prompt has no tokens".into())) };
+        self.fits(ids.len())?;
+        self.truncate(common.min(last));
+        let mut at = self.tokens.len();
+        while at < ids.len() {
+            let n = self.step_size(ids.len() - at);
+            let end = ids.len().min(at + n);
+            if end == ids.len() {
+                let results = self.step(&ids[at..end], n, Wanted::Last(outputs))?;
+                progress(end);
+                return Ok(results);
+            }
+            self.step(&ids[at..end], n, Wanted::Nothing)?;
+            progress(end);
+            at = end;
+        }
+        Err(Error::invalid("sequence", "a prompt ended before its last token"))
+    }
+
+    /// Refuses a length beyond the context.
+    pub(super) fn fits(&self, length: usize) -> Result<()> {
+        let context = self.cache.context;
+        if length <= context {
+            return Ok(());
+        }
+        Err(Error::Request(format!(
+            "{length} tokens do not fit the context of {context} (up to {} for this model)",
+            self.engine.model().context()
+        )))
+    }
+
+    /// Tokens of the next step where `left` are to come: the smallest power of two that holds them unless over a quarter of
+    /// it would be idle, and at most a chunk.
+    pub(super) fn step_size(&self, left: usize) -> usize {
+        let whole = left.next_power_of_two();
+        let size = if whole - left > whole / 4 { whole / 2 } else { whole };
+        size.min(self.chunk)
+    }
+
+    /// Runs `ids` at the end of the sequence in a step of `size` tokens, and returns what is wanted.
+    pub(super) fn step(&mut self, ids: &[u32], size: usize, wanted: Wanted<'_>) -> Result<Vec<Tensor>> {
+        let start = self.tokens.len();
+        let vocabulary = self.engine.model().vocabulary() as u32;
+        if let Some(id) = ids.iter().find(|id| **id >= vocabulary) {
+            return Err(Error::Request(format!("token {id} is not in the vocabulary of {vocabulary}")));
+        }
+        self.fits(start + ids.len())?;
+        self.pool.reserve(SLOT, start + ids.len())?;
+        let padded = |used: Vec<u32>, fill: u32| {
+            let mut list = used;
+            list.resize(size, fill);
+            Tensor::u32(&[size], list)
+        };
+        let last = ids.len() as u32 - 1;
+        let (outputs, rows, targets) = match wanted {
+            Wanted::Nothing => (&[Outputs::BEST][..], vec![last], vec![0]),
+            Wanted::Last(outputs) => (outputs, vec![last], vec![0]),
+            Wanted::All(outputs, targets) => {
+                let rows = (0..size as u32).map(|i| i.min(last)).collect();
+                let targets = targets.iter().copied().chain(std::iter::repeat(0)).take(size).collect();
+                (outputs, rows, targets)
+            }
+        };
+        let request = request(size, rows.len(), outputs);
+        let inputs = vec![
+            padded(ids.to_vec(), 0)?,
+            padded(vec![SLOT as u32; ids.len()], NO_SLOT)?,
+            padded((start as u32..).take(ids.len()).collect(), 0)?,
+            Tensor::u32(&[self.cache.slots, self.cache.blocks()], self.pool.table())?,
+            Tensor::u32(&[rows.len()], rows)?,
+            Tensor::u32(&[targets.len()], targets)?,
+        ];
+        let results = match &mut self.observer {
+            Some(observer) => self.session.check(&request, inputs, observer)?,
+            None => self.session.run(&request, inputs)?,
+        };
+        self.tokens.extend_from_slice(ids);
+        Ok(results)
+    }
+
+    /// Most rows whose logits fit one binding of the device.
+    pub(super) fn most_rows(&self) -> usize {
+        let row = self.engine.model().vocabulary() as u64 * 4;
+        match self.engine.device() {
+            Device::Cpu => usize::MAX,
+            Device::Gpu(gpu) => (gpu.info().caps.max_binding / row).max(1) as usize,
+        }
+    }
+
+    /// Tokens of a whole step.
+    pub(super) fn chunk(&self) -> usize {
+        self.chunk
+    }
+}
+
+/// A step of `t` tokens that yields `outputs` for `r` of them.
+fn request(t: usize, r: usize, outputs: &[usize]) -> Request {
+    Request { symbols: Symbols::from([("T".into(), t), ("R".into(), r)]), outputs: outputs.to_vec() }
+}

@@ -1,0 +1,130 @@
+//! A graph with its states on one device: runs it, on a GPU by plans or on the CPU by the reference.
+
+pub mod pages;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::gpu::check::Checked;
+use crate::gpu::{DeviceChoice, Gpu, Runner, WeightStore};
+use crate::graph::Graph;
+use crate::graph::interpreter::{self, States};
+use crate::plan::{self, Plan, Request};
+use crate::tensor::Tensor;
+
+/// Where graphs run.
+#[derive(Clone)]
+pub enum Device {
+    /// The CPU reference.
+    Cpu,
+    /// A GPU.
+    Gpu(Gpu),
+}
+
+impl Device {
+    /// Opens the device that `name` asks for: `cpu`, an index, a part of an adapter's name, or the best when absent.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoDevice`] and [`crate::Error::Device`], as [`Gpu::open`].
+    pub fn open(name: Option<&str>) -> Result<Self> {
+        let choice = match name {
+            None => DeviceChoice::Best,
+            Some("cpu") => return Ok(Device::Cpu),
+            Some(name) => name.parse().map_or_else(|_| DeviceChoice::Name(name.into()), DeviceChoice::Index),
+        };
+        Gpu::open(&choice).map(Device::Gpu)
+    }
+
+    /// The adapter's name, or `cpu`.
+    pub fn name(&self) -> &str {
+        match self {
+            Device::Cpu => "cpu",
+            Device::Gpu(gpu) => &gpu.info().name,
+        }
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({})", self.name())
+    }
+}
+
+/// What a run is compared with and told to, where every step is checked.
+pub type Observer<'a> = &'a mut dyn FnMut(&Checked);
+
+/// A graph with its states on one device.
+pub struct Session(Backend);
+
+enum Backend {
+    Cpu { graph: Arc<Graph>, states: States, parts: Vec<(Vec<usize>, Arc<Graph>)> },
+    Gpu(Runner),
+}
+
+impl Session {
+    /// A session of an optimised graph with its states at zero. `weights` belong to the same graph, or one with the same
+    /// weights at the same places, and are needed on a GPU.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device runs out of memory, [`crate::Error::Unsupported`] when a state exceeds its limits.
+    pub fn new(device: &Device, graph: Arc<Graph>, weights: Option<Arc<WeightStore>>) -> Result<Self> {
+        Ok(Session(match device {
+            Device::Cpu => Backend::Cpu { states: States::zeros(&graph)?, graph, parts: Vec::new() },
+            Device::Gpu(gpu) => Backend::Gpu(Runner::new(gpu, graph, weights.unwrap_or_else(|| WeightStore::new(gpu)))?),
+        }))
+    }
+
+    /// Makes everything ready that runs of `request` need, and returns the plan where there is one; `progress` is told the
+    /// bytes of weights uploaded and to upload.
+    ///
+    /// # Errors
+    /// Those of [`plan::compile`] and [`crate::Error::Device`].
+    pub fn prepare(&mut self, request: &Request, progress: crate::gpu::Progress<'_>) -> Result<Option<Arc<Plan>>> {
+        match &mut self.0 {
+            Backend::Cpu { .. } => Ok(None),
+            Backend::Gpu(runner) => runner.prepare(request, progress).map(Some),
+        }
+    }
+
+    /// Runs once: all inputs in the graph's order, the results that `request` asks for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when an input does not fit, [`crate::Error::Device`] when the device fails.
+    pub fn run(&mut self, request: &Request, inputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        match &mut self.0 {
+            Backend::Gpu(runner) => runner.run(request, &inputs),
+            Backend::Cpu { graph, states, parts } => {
+                let known = parts.iter().position(|(outputs, _)| *outputs == request.outputs);
+                let part = match known {
+                    Some(at) => parts[at].1.clone(),
+                    None => {
+                        let part = Arc::new(plan::passes::restrict(graph, &request.outputs)?);
+                        parts.push((request.outputs.clone(), part.clone()));
+                        part
+                    }
+                };
+                interpreter::run(&part, &request.symbols, inputs, states)
+            }
+        }
+    }
+
+    /// Like [`Session::run`], with every step compared with the reference; on the CPU there is nothing to compare.
+    ///
+    /// # Errors
+    /// [`crate::Error::Check`] naming the first step that differs.
+    pub fn check(&mut self, request: &Request, inputs: Vec<Tensor>, seen: Observer<'_>) -> Result<Vec<Tensor>> {
+        match &mut self.0 {
+            Backend::Gpu(runner) => runner.check(request, &inputs, seen),
+            Backend::Cpu { .. } => self.run(request, inputs),
+        }
+    }
+
+    /// Bytes of activations and states on the device.
+    pub fn bytes(&self) -> u64 {
+        match &self.0 {
+            Backend::Cpu { .. } => 0,
+            Backend::Gpu(runner) => runner.bytes(),
+        }
+    }
+}
