@@ -1,10 +1,10 @@
-//! Runs one-op graphs on devices and compares with the reference. It owns devices, variant families, and reasons for skips.
+//! Runs one-op graphs on devices and compares with the reference. It owns the variant families.
 
 use std::sync::{Mutex, OnceLock};
 
 use half::f16;
 use wavelane::dtype::DType;
-use wavelane::gpu::{DeviceChoice, Gpu, Runner, WeightStore};
+use wavelane::gpu::{Gpu, Runner, WeightStore};
 use wavelane::graph::GraphBuilder;
 use wavelane::kernel::caps::{Caps, Width};
 use wavelane::ops::Op;
@@ -34,24 +34,10 @@ impl Case {
     }
 }
 
-/// The devices that tests look for, by a part of their names.
-const DEVICES: [&str; 2] = ["llvmpipe", "SwiftShader"];
-
-/// The devices that are there. One that `WAVELANE_REQUIRE_DEVICES` names must be; another's absence is printed.
+/// The devices to test on, opened once.
 pub fn devices() -> Vec<Gpu> {
     static OPEN: OnceLock<Vec<Gpu>> = OnceLock::new();
-    let required = std::env::var("WAVELANE_REQUIRE_DEVICES").unwrap_or_default();
-    let open = |name: &&str| match Gpu::open(&DeviceChoice::Name(name.to_string())) {
-        Ok(gpu) => Some(gpu),
-        Err(e) if required.split(',').any(|r| r == *name) => panic!("the required device {name} is missing: {e}"),
-        Err(e) => {
-            println!("skipped on {name}: {e}");
-            None
-        }
-    };
-    let found = OPEN.get_or_init(|| DEVICES.iter().filter_map(open).collect());
-    assert!(!found.is_empty(), "no device to test on; scripts/test.sh installs two");
-    found.clone()
+    OPEN.get_or_init(crate::devices::open).clone()
 }
 
 /// A family of variants: what lowering is made to believe of a device.

@@ -1,5 +1,7 @@
 //! Every kernel variant against the CPU reference, on every device: cases x devices x families of variants.
 
+#[path = "../support/devices.rs"]
+mod devices;
 mod harness;
 
 mod attention;

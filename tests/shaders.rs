@@ -1,0 +1,197 @@
+//! Every shader variant that the planner can produce, without a GPU: valid WGSL, within the limits that every device
+//! offers, and translated to SPIR-V, MSL and HLSL.
+
+use std::collections::BTreeSet;
+
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use wavelane::dtype::DType;
+use wavelane::graph::{Graph, GraphBuilder, ValueId};
+use wavelane::kernel::caps::{Caps, Width};
+use wavelane::kernel::expr::Function;
+use wavelane::kernel::{Dispatch, Expr, Kernel, linker};
+use wavelane::ops::*;
+use wavelane::plan;
+use wavelane::shape::Symbols;
+use wavelane::tensor::Weight;
+
+/// The devices that lowering tells apart.
+fn profiles() -> Vec<Caps> {
+    let subgroups = [None, Some((4, 4)), Some((8, 8)), Some((8, 32)), Some((32, 32)), Some((64, 64)), Some((64, 128))];
+    let caps = |width, subgroup| Caps { width, subgroup, ..Caps::plain() };
+    let of = |width| subgroups.map(|s| caps(width, s));
+    [of(Width::Wide), of(Width::Narrow)].concat()
+}
+
+fn weight(dtype: DType, rows: usize, columns: usize) -> Weight {
+    let bytes = vec![0u8; rows * dtype.row_bytes(columns).unwrap()];
+    let n = bytes.len();
+    Weight::new(dtype, &[rows, columns], std::sync::Arc::new(bytes), 0..n).unwrap()
+}
+
+fn one(op: impl Into<Op>, operands: impl FnOnce(&mut GraphBuilder) -> Vec<ValueId>) -> Graph {
+    let mut b = GraphBuilder::new();
+    let ids = operands(&mut b);
+    b.node("node", op, &ids).unwrap().into_iter().for_each(|id| b.output(id));
+    b.finish().unwrap()
+}
+
+/// Graphs of every op in every way that lowering distinguishes.
+fn graphs() -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    let silu = Expr::call(Function::Silu, Expr::operand(0));
+    let tails = [Expr::operand(0), Expr::sum(Expr::product(silu, Expr::operand(1)), Expr::operand(2))];
+    for dtype in DType::WEIGHTS {
+        let depths: &[usize] = if dtype.block().0 == 1 { &[33, 64, 1024] } else { &[256, 1024] };
+        for (tail, k) in tails.iter().flat_map(|t| depths.iter().map(move |k| (t, *k))) {
+            for t in [1, 2, 3, 5, 8, 9, 70] {
+                graphs.push(one(MatMul { tail: tail.clone() }, |b| {
+                    let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, 80, k))];
+                    ids.extend((1..tail.operands()).map(|i| b.input(format!("{i}"), DType::F32, &[t, 80][..])));
+                    ids
+                }));
+            }
+        }
+        graphs.push(one(Embed, |b| vec![b.input("t", DType::U32, &[3][..]), b.weight("w", weight(dtype, 8, 256))]));
+    }
+    for n in [1, 33, 576, 49152] {
+        let x = |b: &mut GraphBuilder| b.input("x", DType::F32, &[3, n][..]);
+        graphs
+            .push(one(RmsNorm { epsilon: 1e-5 }, |b| vec![x(b), b.weight("g", Weight::from_f32(&[n], &vec![0.0; n]).unwrap())]));
+        graphs.push(one(Softmax, |b| vec![x(b)]));
+        graphs.push(one(ArgMax, |b| vec![x(b)]));
+        graphs.push(one(Nll, |b| vec![x(b), b.input("t", DType::U32, &[3][..])]));
+        graphs.push(one(GatherRows, |b| vec![x(b), b.input("r", DType::U32, &[2][..])]));
+        graphs.extend([1, 3, 64, 256, 1024].iter().filter(|k| **k <= n).map(|k| one(TopK { k: *k }, |b| vec![x(b)])));
+    }
+    for function in [Function::Silu, Function::GeluTanh] {
+        let x = |b: &mut GraphBuilder, name: &str| b.input(name, DType::F32, &[3, 5][..]);
+        graphs.push(one(Elementwise::gated(function), |b| vec![x(b, "gate"), x(b, "up")]));
+    }
+    for pairing in [Pairing::Interleaved, Pairing::Halves] {
+        graphs.push(one(Rope { head_dim: 64, dim: 32, pairing }, |b| {
+            let table = b.weight("table", rope::table(&[1.0; 16], 128).unwrap());
+            vec![b.input("x", DType::F32, &[3, 128][..]), b.input("p", DType::U32, &[3][..]), table]
+        }));
+    }
+    for (dtype, heads, kv_heads, head_dim) in
+        [(DType::F32, 9, 3, 64), (DType::F16, 32, 4, 128), (DType::F16, 8, 8, 80), (DType::F32, 2, 1, 512)]
+    {
+        let cache = |b: &mut GraphBuilder, name: &str| b.state(name, dtype, &[4, kv_heads, 64, head_dim][..]);
+        let steps = |b: &mut GraphBuilder| {
+            let blocks = b.input("blocks", DType::U32, &[1, 4][..]);
+            vec![b.input("slots", DType::U32, &[3][..]), b.input("positions", DType::U32, &[3][..]), blocks]
+        };
+        let attention = Attention { heads, kv_heads, head_dim, scale: 0.125 };
+        graphs.push(one(attention, |b| {
+            let ids = vec![b.input("q", DType::F32, &[3, heads * head_dim][..]), cache(b, "k"), cache(b, "v")];
+            [ids, steps(b)].concat()
+        }));
+        graphs.push(one(CacheWrite, |b| {
+            let ids = vec![b.input("x", DType::F32, &[3, kv_heads * head_dim][..]), cache(b, "k")];
+            [ids, steps(b)].concat()
+        }));
+    }
+    graphs
+}
+
+fn dispatches() -> Vec<(Caps, Dispatch)> {
+    let graphs = graphs();
+    let mut all = Vec::new();
+    for caps in profiles() {
+        for graph in &graphs {
+            let plan = plan::compile(graph, &Symbols::new(), &caps).unwrap();
+            all.extend(plan.dispatches().map(|d| (caps.clone(), d.clone())));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_op_is_covered() {
+    let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
+    assert_eq!(names.len(), 12, "a new op needs its graphs here: {names:?}");
+    let used: BTreeSet<String> = dispatches()
+        .iter()
+        .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))
+        .collect();
+    let libraries = ["functions", "linear", "order", "load/bits"];
+    for (stem, _) in linker::FILES {
+        assert!(used.contains(*stem) || libraries.contains(stem), "no plan uses shaders/{stem}.wgsl");
+    }
+}
+
+#[test]
+fn bindings_stay_within_what_every_device_offers() {
+    for (_, dispatch) in dispatches() {
+        let n = dispatch.bindings.len();
+        assert!(n <= 8, "{} binds {n} storage buffers", dispatch.kernel);
+        assert!(dispatch.grid.iter().all(|n| (1..=65535).contains(n)), "{} has the grid {:?}", dispatch.kernel, dispatch.grid);
+    }
+}
+
+#[test]
+fn subgroups_are_used_only_where_every_subgroup_is_large_enough() {
+    for (caps, dispatch) in dispatches() {
+        let kernel = &dispatch.kernel;
+        let lanes = kernel.consts.iter().find(|(name, _)| name == "LANES").map_or(8, |(_, lanes)| *lanes);
+        if linker::link(kernel).unwrap().contains("subgroup")
+            && kernel.providers.iter().any(|p| *p == "reduce/subgroup" || *p == "load/x_broadcast")
+        {
+            assert!(caps.subgroup.is_some_and(|(min, _)| min >= lanes), "{kernel} on {caps:?}");
+        }
+    }
+}
+
+#[test]
+fn every_variant_is_valid_and_translates() {
+    let kernels: BTreeSet<Kernel> = dispatches().into_iter().map(|(_, d)| d.kernel).collect();
+    println!("{} variants", kernels.len());
+    assert!(kernels.len() > 100, "only {} variants were planned", kernels.len());
+    for kernel in kernels {
+        let source = linker::link(&kernel).unwrap();
+        let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&source)));
+        let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+        let info = validator
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&source)));
+        within_plain_limits(&kernel, &module);
+        translate(&kernel, &module, &info);
+    }
+}
+
+fn within_plain_limits(kernel: &Kernel, module: &naga::Module) {
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let shared: u32 = module
+        .global_variables
+        .iter()
+        .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup)
+        .map(|(_, v)| layouter[v.ty].size)
+        .sum();
+    assert!(shared <= 16384, "{kernel} takes {shared} bytes of workgroup memory");
+    let size = module.entry_points[0].workgroup_size;
+    assert!(size.iter().product::<u32>() <= 256, "{kernel} has workgroups of {size:?}");
+}
+
+fn translate(kernel: &Kernel, module: &naga::Module, info: &naga::valid::ModuleInfo) {
+    use naga::back::{hlsl, msl, spv};
+    let options = spv::Options { lang_version: (1, 3), ..Default::default() };
+    let words = spv::write_vec(module, info, &options, None).unwrap_or_else(|e| panic!("{kernel} to SPIR-V: {e}"));
+    assert!(words.len() > 100, "{kernel}");
+
+    let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
+    let (text, _) = msl::write_string(module, info, &options, &msl::PipelineOptions::default())
+        .unwrap_or_else(|e| panic!("{kernel} to MSL: {e}"));
+    assert!(text.contains("kernel void"), "{kernel}");
+
+    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, fake_missing_bindings: true, ..Default::default() };
+    let mut text = String::new();
+    let pipeline = hlsl::PipelineOptions::default();
+    hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(module, info, None)
+        .unwrap_or_else(|e| panic!("{kernel} to HLSL: {e}"));
+    assert!(text.contains("numthreads"), "{kernel}");
+}
