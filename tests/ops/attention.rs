@@ -11,7 +11,8 @@ use wavelane::plan::Request;
 use wavelane::shape::Symbols;
 use wavelane::tensor::Tensor;
 
-use crate::harness::{Case, Numbers, Operand, check, devices, ids, input};
+use crate::harness::{Case, Operand, check, devices, ids, input};
+use crate::random::Numbers;
 
 /// Two slots of three pages each, in an order that no sequence would have by chance.
 const BLOCKS: [u32; 6] = [4, 1, 5, 0, 3, 2];

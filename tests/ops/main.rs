@@ -3,6 +3,8 @@
 #[path = "../support/devices.rs"]
 mod devices;
 mod harness;
+#[path = "../support/random.rs"]
+mod random;
 
 mod attention;
 mod elementwise;

@@ -3,7 +3,8 @@
 use wavelane::ops::{ArgMax, TopK};
 use wavelane::tensor::Tensor;
 
-use crate::harness::{Case, Numbers, Operand, check};
+use crate::harness::{Case, Operand, check};
+use crate::random::Numbers;
 
 /// Rows with ties, zeros of both signs, infinities and NaN.
 fn awkward(rows: usize, columns: usize) -> Operand {

@@ -1,0 +1,70 @@
+//! Each layer of the crate uses only the layers above it in this list.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the ground up; names in one line do not use one another.
+const LAYERS: &[&[&str]] = &[
+    &["error"],
+    &["dtype"],
+    &["quant", "tokenizer"],
+    &["shape", "tensor"],
+    &["kernel"],
+    &["ops"],
+    &["graph"],
+    &["plan"],
+    &["gpu"],
+    &["session"],
+    &["formats"],
+    &["models"],
+    &["generate"],
+];
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files(&path, found),
+            false if path.extension().is_some_and(|e| e == "rs") => found.push(path),
+            false => {}
+        }
+    }
+}
+
+/// The modules of the crate that a source text names as `crate::module`, outside of comments.
+fn used(text: &str) -> Vec<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let names = |line: &str| -> Vec<String> {
+        let rest = line.split("crate::").skip(1);
+        rest.map(|r| r.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()).collect()
+    };
+    code.flat_map(names).filter(|name: &String| !name.is_empty()).collect()
+}
+
+#[test]
+fn layers_use_only_what_is_below_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let level: HashMap<&str, usize> =
+        LAYERS.iter().enumerate().flat_map(|(i, names)| names.iter().map(move |n| (*n, i))).collect();
+    let (mut paths, mut broken, mut checked) = (Vec::new(), Vec::new(), 0);
+    files(&root, &mut paths);
+    for path in paths {
+        let inside = path.strip_prefix(&root).unwrap();
+        let first = inside.iter().next().unwrap().to_str().unwrap();
+        let layer = first.strip_suffix(".rs").unwrap_or(first);
+        if ["lib", "main", "cli"].contains(&layer) {
+            continue;
+        }
+        let own = *level.get(layer).unwrap_or_else(|| panic!("the layer '{layer}' is not in the list"));
+        for name in used(&fs::read_to_string(&path).unwrap()) {
+            checked += 1;
+            let sound = name == layer || level.get(name.as_str()).is_none_or(|other| *other < own);
+            if !sound {
+                broken.push(format!("{} uses '{name}'", inside.display()));
+            }
+        }
+    }
+    assert!(checked > 200, "only {checked} uses were found: the search is broken");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}

@@ -1,0 +1,82 @@
+//! Every format through a whole model, beside the reference; and that a reference check can fail.
+
+use std::sync::{Arc, Mutex};
+
+use wavelane::dtype::DType;
+use wavelane::error::Error;
+use wavelane::formats::Gguf;
+use wavelane::generate::{Engine, Options};
+use wavelane::gpu::{Runner, WeightStore};
+use wavelane::graph::Origin;
+use wavelane::models::{LanguageModel, Outputs};
+use wavelane::plan::Request;
+use wavelane::session::Device;
+use wavelane::session::pages::CacheShape;
+use wavelane::shape::Symbols;
+use wavelane::tensor::{Tensor, Weight};
+
+use crate::devices;
+use crate::tiny::Tiny;
+
+pub fn engine(tiny: &Tiny, device: Device) -> Engine {
+    let file = Gguf::from_bytes(tiny.gguf(), "tiny.gguf").unwrap();
+    Engine::new(LanguageModel::from_gguf(file).unwrap(), device).unwrap()
+}
+
+#[test]
+fn every_format_runs_a_model_beside_the_reference() {
+    let ids: Vec<u32> = (0..21).map(|i| i * 11 % 257).collect();
+    for dtype in DType::WEIGHTS {
+        let wide = dtype.block().0 == 256;
+        let tiny = Tiny {
+            dtype,
+            untied: wide,
+            width: if wide { 256 } else { 64 },
+            feed_forward: if wide { 512 } else { 96 },
+            ..Tiny::default()
+        };
+        for gpu in devices::open() {
+            let engine = engine(&tiny, Device::Gpu(gpu));
+            let mut sequence = engine.sequence(&Options { chunk: 16, ..Options::default() }).unwrap();
+            let steps = Arc::new(Mutex::new(0));
+            let counted = steps.clone();
+            sequence.check(move |_| *counted.lock().unwrap() += 1);
+            let score = sequence.score(&ids, 5, &mut |_| {}).unwrap_or_else(|e| panic!("{dtype}: {e}"));
+            assert!(score.nll.iter().all(|v| v.is_finite()), "{dtype}");
+            assert_eq!((score.nll.len(), score.top.len()), (20, 21), "{dtype}");
+            // Each step checks at least the nodes of two layers.
+            assert!(*steps.lock().unwrap() > 2 * 2 * 10, "{dtype}: {} steps were checked", steps.lock().unwrap());
+        }
+    }
+}
+
+/// The device gets other weights than the reference: the first node that reads them must be named.
+#[test]
+fn a_wrong_weight_is_found_and_named() {
+    let (tiny, cache) = (Tiny::default(), CacheShape { slots: 1, context: 64 });
+    let file = Gguf::from_bytes(tiny.gguf(), "tiny.gguf").unwrap();
+    let (graph, _) = LanguageModel::from_gguf(file).unwrap().graph(&cache, DType::F16).unwrap();
+    let at = graph.find("blk.1.ffn_gate.weight").unwrap();
+    let mut wrong = graph.clone();
+    let Origin::Weight(weight) = &graph.value(at).origin else { panic!("not a weight") };
+    let mut bytes = weight.bytes().to_vec();
+    // The scale of the first block of row 3: 64 columns of Q4_1 are two blocks of 20 bytes.
+    bytes[3 * 40..][..2].copy_from_slice(&half::f16::from_f32(0.5).to_le_bytes());
+    let n = bytes.len();
+    wrong.values[at.0].origin = Origin::Weight(Weight::new(weight.dtype(), weight.shape(), Arc::new(bytes), 0..n).unwrap());
+
+    let request = Request { symbols: Symbols::from([("T".into(), 1), ("R".into(), 1)]), outputs: vec![Outputs::BEST] };
+    let u32s = |shape: &[usize], v: Vec<u32>| Tensor::u32(shape, v).unwrap();
+    let inputs = [vec![7], vec![0], vec![0], vec![0], vec![0], vec![0]];
+    let inputs: Vec<Tensor> = inputs.into_iter().enumerate().map(|(i, v)| u32s(if i == 3 { &[1, 1] } else { &[1] }, v)).collect();
+    for gpu in devices::open() {
+        let store = WeightStore::new(&gpu);
+        let mut device = Runner::new(&gpu, Arc::new(wrong.clone()), store.clone()).unwrap();
+        device.prepare(&request, &mut |_, _| {}).unwrap();
+        // The same store serves the sound graph, whose weights the reference reads.
+        let mut sound = Runner::new(&gpu, Arc::new(graph.clone()), store).unwrap();
+        let error = sound.check(&request, &inputs, &mut |_| {}).unwrap_err();
+        let Error::Check(text) = &error else { panic!("{error}") };
+        assert!(text.contains("MatMul 'blk.1.ffn_gate") && text.contains("element 3 "), "{text}");
+    }
+}
