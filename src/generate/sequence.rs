@@ -34,10 +34,10 @@ pub struct Sequence {
     observer: Option<Box<dyn FnMut(&Checked) + Send>>,
 }
 
-/// What one step yields for the rows that were asked for.
+/// What a step is to yield.
 #[derive(Clone, Debug)]
 pub(super) enum Wanted<'a> {
-    /// Nothing but the cache's growth matters; the best token of the last row is computed and dropped.
+    /// Nothing but the growth of the cache.
     Nothing,
     /// These outputs of the last token.
     Last(&'a [usize]),
@@ -159,7 +159,7 @@ impl Sequence {
         };
         let last = ids.len() as u32 - 1;
         let (outputs, rows, targets) = match wanted {
-            Wanted::Nothing => (&[Outputs::BEST][..], vec![last], vec![0]),
+            Wanted::Nothing => (&[][..], vec![last], vec![0]),
             Wanted::Last(outputs) => (outputs, vec![last], vec![0]),
             Wanted::All(outputs, targets) => {
                 let rows = (0..size as u32).map(|i| i.min(last)).collect();

@@ -21,6 +21,7 @@ macro_rules! shader_files {
 pub const FILES: &[(&str, &str)] = shader_files![
     "arg_max",
     "attention",
+    "attention_rows",
     "cache_write",
     "elementwise",
     "embed",

@@ -11,7 +11,7 @@ use wavelane::plan::Request;
 use wavelane::shape::Symbols;
 use wavelane::tensor::Tensor;
 
-use crate::harness::{Case, Operand, check, devices, ids, input};
+use crate::harness::{Case, Operand, check, devices, families, ids, input};
 use crate::random::Numbers;
 
 /// Two slots of three pages each, in an order that no sequence would have by chance.
@@ -68,7 +68,7 @@ fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType) {
     // 90 positions of slot 0 and 5 of slot 1: over a tile of 64, over a page of 32.
     let first: (Vec<u32>, Vec<u32>) = (0..95).map(|i| if i < 90 { (0, i) } else { (1, i - 90) }).unzip();
     let second: (Vec<u32>, Vec<u32>) = (vec![1, NO_SLOT, 0], vec![5, 7, 90]);
-    for gpu in devices() {
+    for gpu in devices().iter().flat_map(families) {
         let mut runner = Runner::new(&gpu, graph.clone(), WeightStore::new(&gpu)).unwrap();
         for (seed, (slots, positions)) in [&first, &second].into_iter().enumerate() {
             let t = slots.len();

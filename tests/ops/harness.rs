@@ -41,16 +41,11 @@ pub fn devices() -> Vec<Gpu> {
     OPEN.get_or_init(crate::devices::open).clone()
 }
 
-/// A family of variants: what lowering is made to believe of a device.
-type Family = (&'static str, fn(&mut Caps));
-
-/// The families that lowering distinguishes; together they make it pick every variant.
-const FAMILIES: [Family; 4] = [
-    ("wide", |c| c.width = Width::Wide),
-    ("wide plain", |c| (c.width, c.subgroup) = (Width::Wide, None)),
-    ("narrow", |c| c.width = Width::Narrow),
-    ("narrow plain", |c| (c.width, c.subgroup) = (Width::Narrow, None)),
-];
+/// The device as each of the families that lowering distinguishes; together they make it pick every variant.
+pub fn families(gpu: &Gpu) -> Vec<Gpu> {
+    let family = |width| [gpu.with_caps(|c| c.width = width), gpu.with_caps(|c| (c.width, c.subgroup) = (width, None))];
+    [family(Width::Wide), family(Width::Narrow)].concat()
+}
 
 /// Checks every case on every device in every family.
 pub fn check(cases: &[Case]) {
@@ -64,16 +59,12 @@ pub fn check_with(cases: &[Case], limit: fn(&mut Caps)) {
     let _turn = ONE.lock().unwrap_or_else(|e| e.into_inner());
     assert!(!cases.is_empty());
     let mut failures = Vec::new();
-    for gpu in devices() {
-        for (family, change) in FAMILIES {
-            let gpu = gpu.with_caps(|c| {
-                change(c);
-                limit(c);
-            });
-            for case in cases {
-                if let Err(e) = run(&gpu, case) {
-                    failures.push(format!("{} [{family}, {}]: {e}", case.name, gpu.info().name));
-                }
+    for gpu in devices().iter().flat_map(families) {
+        let gpu = gpu.with_caps(limit);
+        for case in cases {
+            if let Err(e) = run(&gpu, case) {
+                let caps = &gpu.info().caps;
+                failures.push(format!("{} [{:?}, subgroups {:?}]: {e}", case.name, caps.width, caps.subgroup));
             }
         }
     }
