@@ -62,6 +62,17 @@ impl Executable {
         weights: &WeightStore,
         storage: &Storage,
     ) -> Result<Self> {
+        gpu.guard("preparing a plan", || Self::make(gpu, request, graph, plan, weights, storage))
+    }
+
+    fn make(
+        gpu: &Gpu,
+        request: Request,
+        graph: Arc<Graph>,
+        plan: Arc<Plan>,
+        weights: &WeightStore,
+        storage: &Storage,
+    ) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let inputs = gpu.buffer("inputs", plan.input_bytes, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)?;
         let upload = gpu.buffer("an upload", plan.input_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
@@ -144,13 +155,15 @@ impl Executable {
 
     /// Uploads the inputs and runs nothing yet; with [`Executable::run_step`] for a run step by step.
     pub(super) fn begin(&mut self, inputs: &[(u64, &[u8])]) -> Result<()> {
-        self.write_inputs(inputs)?;
-        let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&self.upload, 0, &self.inputs, 0, self.inputs.size());
-        self.gpu.submit(encoder.finish());
-        let write = map(&self.upload, wgpu::MapMode::Write);
-        self.gpu.wait()?;
-        write.check(&self.gpu, "mapping the upload buffer")
+        self.gpu.guard("uploading inputs", || {
+            self.write_inputs(inputs)?;
+            let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(&self.upload, 0, &self.inputs, 0, self.inputs.size());
+            self.gpu.submit(encoder.finish());
+            let write = map(&self.upload, wgpu::MapMode::Write);
+            self.gpu.wait()?;
+            write.check(&self.gpu, "mapping the upload buffer")
+        })
     }
 
     /// Runs one step and waits for it.

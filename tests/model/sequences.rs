@@ -162,3 +162,33 @@ fn a_hosts_own_device_is_used() {
     let (device, queue) = open(wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..wgpu::Limits::downlevel_defaults() });
     assert!(matches!(Gpu::from_wgpu(device, queue).err(), Some(Error::NoDevice(_))));
 }
+
+#[test]
+fn a_lost_device_is_an_error() {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let adapter = adapters.into_iter().find(|a| a.get_info().name.contains("llvmpipe")).unwrap();
+    let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    let engine = engine(&Tiny::default(), Device::Gpu(Gpu::from_wgpu(device.clone(), queue).unwrap()));
+    let mut sequence = engine.sequence(&Options::default()).unwrap();
+    let mut generation = sequence.generate(prompt(9), &greedy(5)).unwrap();
+    assert!(generation.next().unwrap().is_ok());
+    device.destroy();
+    let error = generation.next().unwrap().unwrap_err();
+    assert!(matches!(error, Error::Device { .. }), "{error}");
+    assert!(generation.next().is_none(), "a failed text has ended");
+    let error = engine.sequence(&Options::default()).err().unwrap();
+    assert!(matches!(error, Error::Device { .. }), "{error}");
+}
+
+#[test]
+fn engines_and_sequences_cross_threads() {
+    fn send<T: Send>(_: &T) {}
+    fn sync<T: Sync>(_: &T) {}
+    let engine = engine(&Tiny::default(), Device::Cpu);
+    let sequence = engine.sequence(&Options::default()).unwrap();
+    send(&engine);
+    sync(&engine);
+    send(&sequence);
+}

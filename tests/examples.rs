@@ -1,0 +1,39 @@
+//! The examples run and print what they promise.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What `cargo test` built of an example, beside this test; with `--test` alone cargo builds no examples.
+fn example(name: &str) -> PathBuf {
+    let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples");
+    let path = folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(path.exists(), "the example is not built: cargo build --examples");
+    path
+}
+
+fn run(name: &str, text: &str, device: &str) -> Option<String> {
+    let model = support::model_path()?;
+    let output = Command::new(example(name)).arg(model).args([text, device]).output().unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_text_is_continued() {
+    let Some(text) = run("generate", "The capital of France is", "cpu") else { return };
+    assert!(text.starts_with(" Paris."), "{text}");
+}
+
+#[test]
+fn a_stream_answers() {
+    let Some(text) = run("stream", "What is the capital of France?", "cpu") else { return };
+    assert!(text.contains("Paris"), "{text}");
+}
+
+#[test]
+fn a_host_device_serves() {
+    let Some(text) = run("host_device", "The capital of France is", "llvmpipe") else { return };
+    assert!(text.starts_with(" Paris."), "{text}");
+}
