@@ -4,7 +4,7 @@
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
 //   out     [tokens, out_columns] f32
 //
-// One workgroup: 8 weight rows, one a lane, for COLS (1, 2, 4 or 8) tokens. A lane walks its own row from end to end
+// One workgroup: 8 weight rows, one a lane, for COLS (2, 4 or 8) tokens. A lane walks its own row from end to end
 // and decodes each group once; no workgroup memory.
 
 struct Params {
@@ -78,9 +78,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             weight_quad(packed, 7u),
         );
         s0 = add_group(s0, w, token, group, lane);
-        if (COLS > 1u) {
-            s1 = add_group(s1, w, token + 1u, group, lane);
-        }
+        s1 = add_group(s1, w, token + 1u, group, lane);
         if (COLS > 2u) {
             s2 = add_group(s2, w, token + 2u, group, lane);
             s3 = add_group(s3, w, token + 3u, group, lane);
@@ -93,9 +91,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
     store(token, row, s0);
-    if (COLS > 1u) {
-        store(token + 1u, row, s1);
-    }
+    store(token + 1u, row, s1);
     if (COLS > 2u) {
         store(token + 2u, row, s2);
         store(token + 3u, row, s3);

@@ -50,6 +50,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "mat_mul",
     "mat_mul_rows",
     "mat_vec",
+    "mat_vec_rows",
     "nll",
     "order",
     "reduce/subgroup",

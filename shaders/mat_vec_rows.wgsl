@@ -1,0 +1,67 @@
+// out[0, n] = tail(sum_k x[0, k] * weight[n, k]) for one token, for devices that run few lanes and pay for barriers.
+//
+//   x       [1, columns] f32 (a provider loads it)
+//   weight  rows first .. first + rows of [N, columns], packed (group 1)
+//   out     [1, out_columns] f32
+//
+// One workgroup: 32 weight rows, four a lane, 8 apart. A lane walks its own rows from end to end; activations are loaded
+// once for the four.
+
+struct Params {
+    tokens: u32,
+    columns: u32,
+    rows: u32,
+    first: u32,
+    out_columns: u32,
+    groups: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+fn add_group(sum: vec4<f32>, w: WeightGroup, x: XGroup) -> vec4<f32> {
+    var s = fma(weight_quad(w, 0u), x.q0, sum);
+    s = fma(weight_quad(w, 1u), x.q1, s);
+    s = fma(weight_quad(w, 2u), x.q2, s);
+    s = fma(weight_quad(w, 3u), x.q3, s);
+    s = fma(weight_quad(w, 4u), x.q4, s);
+    s = fma(weight_quad(w, 5u), x.q5, s);
+    s = fma(weight_quad(w, 6u), x.q6, s);
+    return fma(weight_quad(w, 7u), x.q7, s);
+}
+
+// The first group of a row; rows beyond the last repeat it, and are not stored.
+fn row_start(row: u32) -> u32 {
+    return min(row, params.rows - 1u) * params.groups;
+}
+
+fn store(row: u32, sum: vec4<f32>) {
+    if (row < params.rows) {
+        let index = params.first + row;
+        out[index] = tail((sum.x + sum.y) + (sum.z + sum.w), index);
+    }
+}
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = workgroup.x * 32u + lane;
+    let b0 = row_start(row);
+    let b1 = row_start(row + 8u);
+    let b2 = row_start(row + 16u);
+    let b3 = row_start(row + 24u);
+    var s0 = vec4<f32>();
+    var s1 = vec4<f32>();
+    var s2 = vec4<f32>();
+    var s3 = vec4<f32>();
+    for (var group = 0u; group < params.groups; group++) {
+        let x = x_group(0u, group, lane);
+        s0 = add_group(s0, weight_group(b0 + group), x);
+        s1 = add_group(s1, weight_group(b1 + group), x);
+        s2 = add_group(s2, weight_group(b2 + group), x);
+        s3 = add_group(s3, weight_group(b3 + group), x);
+    }
+    store(row, s0);
+    store(row + 8u, s1);
+    store(row + 16u, s2);
+    store(row + 24u, s3);
+}
