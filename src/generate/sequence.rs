@@ -137,7 +137,7 @@ impl Sequence {
 
     /// Tokens of the next step where `left` are to come: the smallest power of two that holds them unless over a quarter of
     /// it would be idle, and at most a chunk.
-    pub(super) fn step_size(&self, left: usize) -> usize {
+    pub fn step_size(&self, left: usize) -> usize {
         let whole = left.next_power_of_two();
         let size = if whole - left > whole / 4 { whole / 2 } else { whole };
         size.min(self.chunk)

@@ -1,0 +1,78 @@
+//! Commands, their flags and exit codes. Each command is one file; all work is done by the library.
+
+mod chat;
+mod devices;
+mod flags;
+mod inspect;
+mod output;
+mod run;
+mod score;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use wavelane::Error;
+
+const AFTER_HELP: &str = "Exit codes: 0 done, 2 wrong usage or an impossible request, 3 no such device, 4 an unreadable or \
+unsupported file, 5 a check found a difference, 130 interrupted, 1 anything else.\n\
+Set WAVELANE_LOG=info for a log on standard error.";
+
+/// Runs trained neural networks on any GPU, proven against a CPU reference.
+#[derive(Parser)]
+#[command(version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Continue a prompt, or answer it through the model's chat template.
+    Run(run::Run),
+    /// Hold a conversation in the terminal.
+    Chat(chat::Chat),
+    /// Measure how likely a model finds a text.
+    Score(score::Score),
+    /// List the devices.
+    Devices(devices::Devices),
+    /// Show what a model file holds and what it needs.
+    Inspect(inspect::Inspect),
+}
+
+/// How a command that did not fail ended.
+pub enum End {
+    Done,
+    Interrupted,
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::new().filter_or("WAVELANE_LOG", "warn,wgpu_hal=off,wgpu_core=off,naga=off"))
+        .init();
+    let result = match Cli::parse().command {
+        Command::Run(command) => command.execute(),
+        Command::Chat(command) => command.execute(),
+        Command::Score(command) => command.execute(),
+        Command::Devices(command) => command.execute(),
+        Command::Inspect(command) => command.execute(),
+    };
+    match result {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Interrupted) => ExitCode::from(130),
+        Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(code(&e))
+        }
+    }
+}
+
+fn code(error: &Error) -> u8 {
+    match error {
+        Error::Request(_) => 2,
+        Error::NoDevice(_) => 3,
+        Error::Io { .. } | Error::Format { .. } | Error::Unsupported(_) | Error::Shape { .. } => 4,
+        Error::Check(_) => 5,
+        _ => 1,
+    }
+}
