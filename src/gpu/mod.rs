@@ -88,10 +88,15 @@ pub fn devices() -> Vec<DeviceInfo> {
     adapters().iter().enumerate().map(|(i, a)| describe(i, a)).collect()
 }
 
+/// OpenGL is looked at where nothing better is there, or where `WGPU_BACKEND` asks for it: it would list the same devices
+/// again, and its set-up writes to standard error on machines without a display.
 fn adapters() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
-    pollster::block_on(instance.enumerate_adapters(backends))
+    let find = |backends| pollster::block_on(instance.enumerate_adapters(backends));
+    match wgpu::Backends::from_env() {
+        Some(backends) => find(backends),
+        None => Some(find(wgpu::Backends::PRIMARY)).filter(|found| !found.is_empty()).unwrap_or_else(|| find(wgpu::Backends::GL)),
+    }
 }
 
 fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {

@@ -1,0 +1,233 @@
+//! The binary: what it prints, and how it ends.
+
+#[path = "support/gguf_writer.rs"]
+mod gguf_writer;
+mod support;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use gguf_writer::GgufWriter;
+use serde_json::Value;
+
+fn wavelane(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wavelane"));
+    command.args(arguments).env_remove("WAVELANE_DEVICE").env_remove("WAVELANE_LOG").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    wavelane(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_str(&stdout(output)).unwrap()
+}
+
+/// Exit code and standard error.
+fn failure(output: &Output) -> (i32, String) {
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn model() -> Option<String> {
+    support::model_path().map(|path| path.to_str().unwrap().to_owned())
+}
+
+/// A file in the tests' own folder.
+fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn feed(mut child: Child, text: &str) -> Output {
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn piped(arguments: &[&str]) -> Child {
+    wavelane(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+const FRANCE: &str = "The capital of France is";
+
+#[test]
+fn a_prompt_is_continued() {
+    let Some(model) = model() else { return };
+    let base = ["run", &model, "--device", "cpu", "--raw", "--greedy", "--max-tokens", "4"];
+    let text = stdout(&run(&[&base[..], &[FRANCE]].concat()));
+    assert!(text.starts_with(" Paris."), "{text:?}");
+
+    let object = json(&run(&[&base[..], &["--json", FRANCE]].concat()));
+    assert!(object["text"].as_str().unwrap().starts_with(" Paris."));
+    assert_eq!(object["ids"].as_array().unwrap()[..2], [7042, 30]);
+    assert_eq!((object["prompt_tokens"].as_u64(), object["device"].as_str()), (Some(5), Some("cpu")));
+    assert!(object["prefill_tok_s"].as_f64().unwrap() > 0.0 && object["decode_tok_s"].as_f64().unwrap() > 0.0);
+    assert_eq!(object["finish_reason"], "length");
+
+    let object = json(&feed(piped(&[&base[..], &["--json", "--stop", "ris"]].concat()), FRANCE));
+    assert_eq!((&object["text"], &object["finish_reason"]), (&" Pa".into(), &"stop".into()));
+}
+
+#[test]
+fn the_chat_template_is_applied() {
+    let Some(model) = model() else { return };
+    let object = json(&run(&["run", &model, "--device", "cpu", "--greedy", "--json", "What is the capital of France?"]));
+    assert_eq!(object["text"], "The capital of France is Paris.");
+    assert_eq!((&object["finish_reason"], &object["prompt_tokens"]), (&"stop".into(), &37.into()));
+}
+
+#[test]
+fn scores_match_the_goldens() {
+    let Some(model) = model() else { return };
+    let ids = file("ids.json", b"{\"ids\": [504, 3575, 282, 4649, 314]}");
+    let ids = ids.to_str().unwrap();
+    let object = json(&run(&["score", &model, "--device", "cpu", "--ids", ids, "--top", "2", "--json"]));
+    let numbers = |key: &str| -> Vec<f64> { object[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
+    let expected = [11.53929, 0.33762, 2.43867, 0.45095];
+    assert!(numbers("nll").iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3), "{object}");
+    assert_eq!(numbers("ids").len(), 5);
+    assert!((object["mean_nll"].as_f64().unwrap() - 3.69163).abs() < 1e-3);
+    assert!((object["perplexity"].as_f64().unwrap() - 3.69163f64.exp()).abs() < 0.1);
+    let top = object["top"].as_array().unwrap();
+    assert_eq!(top.len(), 5);
+    assert_eq!((top[0][0][0].as_u64(), top[0].as_array().unwrap().len()), (Some(29), 2));
+    assert!((top[0][0][1].as_f64().unwrap() - 27.3534).abs() < 0.01);
+
+    let text = stdout(&feed(piped(&["score", &model, "--device", "cpu", "--text", "-"]), FRANCE));
+    assert!(text.contains("mean NLL 3.69") && text.lines().count() == 6, "{text}");
+}
+
+#[test]
+fn a_check_passes_on_a_device() {
+    let Some(model) = model() else { return };
+    let output = run(&["run", &model, "--device", "llvmpipe", "--raw", "--greedy", "--max-tokens", "2", "--check", FRANCE]);
+    assert!(stdout(&output).starts_with(" Paris."));
+    let report = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(report.contains("results against the reference, all within tolerance"), "{report}");
+}
+
+#[test]
+fn graphs_and_plans_are_printed_and_nothing_runs() {
+    let Some(model) = model() else { return };
+    let graph = stdout(&run(&["run", &model, "--device", "cpu", "--dump-graph", FRANCE]));
+    assert!(graph.contains("pass fuse-tails: 90 changed") && graph.contains("'blk.29.ffn_down"), "{}", &graph[..300]);
+    let plan = stdout(&run(&["run", &model, "--device", "llvmpipe", "--dump-plan", FRANCE]));
+    assert!(plan.contains("plan for R=1 T=1:") && plan.contains("Attention 'blk.0.attn'"));
+    let (code, text) = failure(&run(&["run", &model, "--device", "cpu", "--dump-plan", FRANCE]));
+    assert!(code == 2 && text.contains("no plan"), "{text}");
+}
+
+#[test]
+fn a_conversation_can_be_piped() {
+    let Some(model) = model() else { return };
+    let input = "What is the capital of France?\n/nonsense\n/reset\nWhat is the capital of France?\n/help\n/quit\nnever read\n";
+    let output = feed(piped(&["chat", &model, "--device", "cpu", "--greedy", "--max-tokens", "12"]), input);
+    let text = stdout(&output);
+    assert_eq!(text.matches("The capital of France is Paris.").count(), 2, "{text}");
+    assert!(text.contains("/reset  forget"), "{text}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("unknown command /nonsense") && said.contains("a new conversation"), "{said}");
+}
+
+#[test]
+fn files_are_inspected_without_a_device() {
+    let Some(model) = model() else { return };
+    let object = json(&run(&["inspect", &model, "--json", "--ctx", "1000"]));
+    assert_eq!(object["metadata"]["llama.block_count"], "30");
+    assert_eq!((object["tensors"].as_array().unwrap().len(), &object["formats"]["Q4_1"]["tensors"]), (272, &210.into()));
+    let memory = &object["memory"];
+    // 16 pages of 64 positions, 30 layers, keys and values of 192 numbers.
+    assert_eq!(memory["cache_f16"].as_u64(), Some(16 * 64 * 30 * 2 * 192 * 2));
+    assert_eq!(memory["cache_f32"].as_u64(), Some(16 * 64 * 30 * 2 * 192 * 4));
+    assert!((90 << 20..110 << 20).contains(&memory["weights"].as_u64().unwrap()), "{memory}");
+
+    let unknown = file("mamba.gguf", &GgufWriter::new().str("general.architecture", "mamba").finish());
+    let text = stdout(&run(&["inspect", unknown.to_str().unwrap()]));
+    assert!(text.contains("general.architecture = mamba") && text.contains("cannot run the model"), "{text}");
+}
+
+#[test]
+fn devices_are_listed() {
+    let list = json(&run(&["devices", "--json"]));
+    let names: Vec<&str> = list.as_array().unwrap().iter().map(|d| d["name"].as_str().unwrap()).collect();
+    assert_eq!(names.last(), Some(&"cpu"));
+    assert!(stdout(&run(&["devices"])).lines().count() >= names.len());
+}
+
+#[test]
+fn failures_have_their_codes_and_say_where() {
+    let expect = |arguments: &[&str], code: i32, parts: &[&str]| {
+        let (found, text) = failure(&run(arguments));
+        assert_eq!(found, code, "{arguments:?}: {text}");
+        assert!(parts.iter().all(|part| text.contains(part)), "{arguments:?}: {text}");
+        assert!(!text.contains("panicked"), "{text}");
+    };
+    expect(&["run", "absent.gguf", "hi"], 4, &["error: absent.gguf"]);
+    let garbage = file("garbage.gguf", b"this is no model");
+    expect(&["run", garbage.to_str().unwrap(), "hi"], 4, &["garbage.gguf", "byte 0"]);
+    expect(&["run"], 2, &["MODEL"]);
+    expect(&["score", "x.gguf"], 2, &["--text"]);
+    let Some(model) = model() else { return };
+    let truncated = file("truncated.gguf", &std::fs::read(&model).unwrap()[..5000]);
+    expect(&["inspect", truncated.to_str().unwrap()], 4, &["truncated.gguf", "byte"]);
+    expect(&["run", &model, "hi", "--device", "cpu", "--top-p", "7"], 2, &["top_p"]);
+    expect(&["run", &model, "hi", "--device", "cpu", "--ctx", "3"], 2, &["context of 3"]);
+    expect(&["run", &model, "hi", "--device", "cpu", "--ctx", "9000"], 2, &["8192"]);
+    expect(
+        &["run", &model, "hi", "--device", "no such adapter"],
+        3,
+        &["'no such adapter'", "mesa-vulkan-drivers", "--device cpu"],
+    );
+    let bad = file("bad.json", b"{\"ids\": [1, -2]}");
+    expect(&["score", &model, "--device", "cpu", "--ids", bad.to_str().unwrap()], 4, &["bad.json"]);
+}
+
+#[test]
+fn without_any_driver_the_message_helps_and_the_cpu_answers() {
+    let Some(model) = model() else { return };
+    let bare = |arguments: &[&str]| {
+        let drivers = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
+        let mut command = wavelane(arguments);
+        command.envs(drivers.map(|name| (name, "/nonexistent.json")));
+        command.env("WGPU_BACKEND", "vulkan").output().unwrap()
+    };
+    let (code, text) = failure(&bare(&["run", &model, FRANCE]));
+    assert_eq!(code, 3, "{text}");
+    assert!(
+        text.contains("no GPU device was found") && text.contains("mesa-vulkan-drivers") && text.contains("--device cpu"),
+        "{text}"
+    );
+    let text = stdout(&bare(&["run", &model, "--device", "cpu", "--raw", "--greedy", "--max-tokens", "1", FRANCE]));
+    assert_eq!(text, " Paris\n");
+    assert!(stdout(&bare(&["devices"])).contains("cpu"));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_ends_the_text_and_a_closed_pipe_is_quiet() {
+    let Some(model) = model() else { return };
+    let arguments = ["run", &model, "--device", "cpu", "--raw", "--max-tokens", "2000", FRANCE];
+    let mut child = piped(&arguments);
+    let mut first = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("(interrupted)"), "{said}");
+
+    let mut child = piped(&arguments);
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
