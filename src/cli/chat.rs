@@ -117,7 +117,7 @@ impl Chat {
 fn answer(sequence: &mut Sequence, messages: &[Message], request: &Request, stop: &dyn Fn() -> bool) -> Result<String> {
     let mut generation = sequence.generate(Prompt::Chat(messages.to_vec()), request)?;
     let mut text = String::new();
-    while let Some(piece) = generation.next() {
+    for piece in generation.by_ref() {
         let piece = piece?.text;
         print(&piece)?;
         text += &piece;

@@ -78,7 +78,7 @@ impl Run {
             generation.prefill(&mut |done, total| bar.set(done as u64, total as u64))?;
         }
         let mut answer = String::new();
-        while let Some(piece) = generation.next() {
+        for piece in generation.by_ref() {
             let text = piece?.text;
             if !self.json {
                 print(&text)?;

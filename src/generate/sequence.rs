@@ -18,6 +18,9 @@ use crate::tensor::Tensor;
 /// The slot of the only sequence of a session.
 const SLOT: usize = 0;
 
+/// Told every comparison of a checked step.
+type Observer = Box<dyn FnMut(&Checked) + Send>;
+
 /// One text under way.
 pub struct Sequence {
     engine: Engine,
@@ -31,7 +34,7 @@ pub struct Sequence {
     tokens: Vec<u32>,
     chunk: usize,
     /// Where steps are checked: told every comparison.
-    observer: Option<Box<dyn FnMut(&Checked) + Send>>,
+    observer: Option<Observer>,
 }
 
 /// What a step is to yield.

@@ -1,7 +1,7 @@
 //! Makes one WGSL module of a kernel: generated prelude, shader file, provider files, generated tail.
 //!
 //! WGSL lets a module's declarations stand in any order, so linking is joining texts: the shader file calls functions
-//! that it does not define, the kernel names the provider files that define them, and files of the [`LIBRARY`] come in
+//! that it does not define, the kernel names the provider files that define them, and files of its `LIBRARY` come in
 //! by themselves when one of their functions is called. Two files that define one function are refused; that nothing
 //! is missing is seen when the module is validated, which a test does for every kernel that can be planned.
 
