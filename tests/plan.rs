@@ -81,7 +81,7 @@ fn a_part_of_a_graph_computes_only_what_is_asked_for() {
     let plan = plan::compile(&part, &Symbols::new(), &Caps::plain()).unwrap();
     let place = |name: &str| &plan.values[graph.find(name).unwrap().0].place;
     assert_eq!(place("a.weight"), &Place::Unused);
-    assert!(matches!(place("b.weight"), Place::Weight { chunks, dense: false } if chunks[..] == [0..8]));
+    assert!(matches!(place("b.weight"), Place::Weight { chunks, dense: false } if chunks.len() == 1 && chunks[0] == (0..8)));
     assert!(matches!(passes::restrict(&graph, &[2]), Err(Error::Request(_))));
 }
 
