@@ -1,7 +1,8 @@
-// out[r] = argmax_j x[r, j], the lowest index among equals; NaN never wins.
+// The largest element of each row and its index, the lowest among equals; NaN never wins.
 //
-//   x    [rows, columns] f32
-//   out  [rows] u32
+//   x        [rows, columns] f32
+//   indices  [rows] u32
+//   values   [rows] f32
 //
 // One workgroup: one row. Each invocation takes one contiguous run, so that it meets lower indices first.
 
@@ -12,11 +13,12 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<u32>;
+@group(0) @binding(2) var<storage, read_write> indices: array<u32>;
+@group(0) @binding(3) var<storage, read_write> values: array<f32>;
 
 // Keys and indices of each invocation's best.
-var<workgroup> keys: array<u32, LANES>;
-var<workgroup> indices: array<u32, LANES>;
+var<workgroup> best_keys: array<u32, LANES>;
+var<workgroup> best_indices: array<u32, LANES>;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -40,20 +42,22 @@ fn main(
             index = i;
         }
     }
-    keys[lane] = key;
-    indices[lane] = index;
+    best_keys[lane] = key;
+    best_indices[lane] = index;
     workgroupBarrier();
     for (var half = LANES / 2u; half > 0u; half >>= 1u) {
         if (lane < half) {
-            let other = keys[lane + half];
-            if (other > keys[lane] || (other == keys[lane] && indices[lane + half] < indices[lane])) {
-                keys[lane] = other;
-                indices[lane] = indices[lane + half];
+            let other = best_keys[lane + half];
+            let lower = best_indices[lane + half] < best_indices[lane];
+            if (other > best_keys[lane] || (other == best_keys[lane] && lower)) {
+                best_keys[lane] = other;
+                best_indices[lane] = best_indices[lane + half];
             }
         }
         workgroupBarrier();
     }
     if (lane == 0u) {
-        out[row] = indices[0];
+        indices[row] = best_indices[0];
+        values[row] = number_of_key(best_keys[0]);
     }
 }

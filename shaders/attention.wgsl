@@ -21,6 +21,8 @@ struct Params {
     kv_heads: u32,
     per_slot: u32,
     scale: f32,
+    slots: u32,
+    pages: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -47,7 +49,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let base = (token * params.heads + head) * QUADS;
     let slot = slots[token];
     let idle = slot == 0xffffffffu;
-    let length = select(positions[token] + 1u, 0u, idle);
+    let own = min(slot, params.slots - 1u) * params.per_slot;
+    // Whatever the inputs say, the loop ends and stays within the cache.
+    let length = select(min(positions[token], params.per_slot * PAGE - 1u) + 1u, 0u, idle);
     let kv_head = head / (params.heads / params.kv_heads);
 
     for (var i = lane; i < HEADS * QUADS; i += LANES) {
@@ -64,7 +68,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let position = first + lane;
         let inside = position < length;
         if (inside) {
-            let entry = blocks[slot * params.per_slot + position / PAGE];
+            let entry = min(blocks[own + position / PAGE], params.pages - 1u);
             let row = ((entry * params.kv_heads + kv_head) * PAGE + position % PAGE) * QUADS;
             rows[lane] = row;
             var scores: array<vec4<f32>, HEADS>;

@@ -18,6 +18,8 @@ struct Params {
     kv_heads: u32,
     per_slot: u32,
     scale: f32,
+    slots: u32,
+    pages: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -32,13 +34,14 @@ struct Params {
 const NO_SLOT: u32 = 0xffffffffu;
 
 @compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let row = workgroup.x * 8u + lane;
     let inside = row < params.tokens * GROUP;
     let token = min(row / GROUP, params.tokens - 1u);
     let base = (token * params.heads + workgroup.y * GROUP + row % GROUP) * QUADS;
     let slot = select(NO_SLOT, slots[token], inside);
-    let length = positions[token] + 1u;
+    // Whatever the inputs say, the loop ends and stays within the cache.
+    let length = min(positions[token], params.per_slot * PAGE - 1u) + 1u;
 
     var query: array<vec4<f32>, QUADS>;
     var sums: array<vec4<f32>, QUADS>;
@@ -57,7 +60,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let mine = slot == turn;
         let end = subgroupMax(select(0u, length, mine));
         for (var position = 0u; position < end; position++) {
-            let entry = blocks[turn * params.per_slot + position / PAGE];
+            let block = min(turn, params.slots - 1u) * params.per_slot + position / PAGE;
+            let entry = min(blocks[block], params.pages - 1u);
             let at = ((entry * params.kv_heads + workgroup.y) * PAGE + position % PAGE) * QUADS;
             var s = vec4<f32>();
             for (var i = 0u; i < QUADS; i += 8u) {

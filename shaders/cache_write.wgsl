@@ -14,6 +14,8 @@ struct Params {
     page: u32,
     quads: u32,
     per_slot: u32,
+    slots: u32,
+    pages: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -40,7 +42,9 @@ fn main(
         return;
     }
     let position = positions[token];
-    let entry = blocks[slot * params.per_slot + position / params.page];
+    // Whatever the inputs say, the place lies within the cache.
+    let block = min(slot, params.slots - 1u) * params.per_slot + min(position / params.page, params.per_slot - 1u);
+    let entry = min(blocks[block], params.pages - 1u);
     let row = (entry * params.heads + head % params.heads) * params.page + position % params.page;
     cache[row * params.quads + i % params.quads] = cache_pack(x[i]);
 }

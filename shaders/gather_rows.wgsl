@@ -1,7 +1,7 @@
 // out[r, :] = x[rows[r], :]
 //
-//   x     [T, columns] f32
-//   rows  [R] u32, each below T
+//   x     [tokens, columns] f32
+//   rows  [R] u32; one beyond the last token takes the last
 //   out   [R, columns] f32
 //
 // One invocation: one element.
@@ -9,6 +9,7 @@
 struct Params {
     rows: u32,
     columns: u32,
+    tokens: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -27,5 +28,5 @@ fn main(
     if (row >= params.rows) {
         return;
     }
-    out[i] = x[rows[row] * params.columns + i % params.columns];
+    out[i] = x[min(rows[row], params.tokens - 1u) * params.columns + i % params.columns];
 }

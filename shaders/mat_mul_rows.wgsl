@@ -19,29 +19,9 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-// One group of weights, decoded.
-struct Decoded {
-    q0: vec4<f32>,
-    q1: vec4<f32>,
-    q2: vec4<f32>,
-    q3: vec4<f32>,
-    q4: vec4<f32>,
-    q5: vec4<f32>,
-    q6: vec4<f32>,
-    q7: vec4<f32>,
-}
-
-fn add_group(sum: vec4<f32>, w: Decoded, token: u32, group: u32, lane: u32) -> vec4<f32> {
+fn add_group(sum: vec4<f32>, w: Quads, token: u32, group: u32, lane: u32) -> vec4<f32> {
     // Tokens beyond the last repeat it; they are not stored.
-    let x = x_group(min(token, params.tokens - 1u), group, lane);
-    var s = fma(w.q0, x.q0, sum);
-    s = fma(w.q1, x.q1, s);
-    s = fma(w.q2, x.q2, s);
-    s = fma(w.q3, x.q3, s);
-    s = fma(w.q4, x.q4, s);
-    s = fma(w.q5, x.q5, s);
-    s = fma(w.q6, x.q6, s);
-    return fma(w.q7, x.q7, s);
+    return add_products(sum, w, x_group(min(token, params.tokens - 1u), group, lane));
 }
 
 fn store(token: u32, row: u32, sum: vec4<f32>) {
@@ -66,17 +46,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var s6 = vec4<f32>();
     var s7 = vec4<f32>();
     for (var group = 0u; group < params.groups; group++) {
-        let packed = weight_group(base + group);
-        let w = Decoded(
-            weight_quad(packed, 0u),
-            weight_quad(packed, 1u),
-            weight_quad(packed, 2u),
-            weight_quad(packed, 3u),
-            weight_quad(packed, 4u),
-            weight_quad(packed, 5u),
-            weight_quad(packed, 6u),
-            weight_quad(packed, 7u),
-        );
+        let w = decode(weight_group(base + group));
         s0 = add_group(s0, w, token, group, lane);
         s1 = add_group(s1, w, token + 1u, group, lane);
         if (COLS > 2u) {

@@ -5,7 +5,7 @@
 //   out     [tokens, out_columns] f32
 //
 // One workgroup: ROWS weight rows for COLS tokens. Lanes share the groups of a row, so neighbouring lanes read
-// neighbouring groups; each group of activations is loaded once for all ROWS.
+// neighbouring groups; each group of weights is loaded and decoded once for all COLS.
 
 struct Params {
     tokens: u32,
@@ -19,30 +19,19 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-fn product(w: WeightGroup, x: XGroup) -> f32 {
-    var s = weight_quad(w, 0u) * x.q0;
-    s = fma(weight_quad(w, 1u), x.q1, s);
-    s = fma(weight_quad(w, 2u), x.q2, s);
-    s = fma(weight_quad(w, 3u), x.q3, s);
-    s = fma(weight_quad(w, 4u), x.q4, s);
-    s = fma(weight_quad(w, 5u), x.q5, s);
-    s = fma(weight_quad(w, 6u), x.q6, s);
-    s = fma(weight_quad(w, 7u), x.q7, s);
-    return (s.x + s.y) + (s.z + s.w);
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = workgroup.x * ROWS;
     let token = workgroup.y * COLS;
     var sums: array<f32, ROWS * COLS>;
     for (var group = lane; group < params.groups; group += LANES) {
-        for (var c = 0u; c < COLS; c++) {
-            // Tokens and rows beyond the last repeat it; they are not stored.
-            let x = x_group(min(token + c, params.tokens - 1u), group, lane);
-            for (var r = 0u; r < ROWS; r++) {
-                let w = weight_group(min(row + r, params.rows - 1u) * params.groups + group);
-                sums[r * COLS + c] += product(w, x);
+        for (var r = 0u; r < ROWS; r++) {
+            // Rows and tokens beyond the last repeat it; they are not stored.
+            let w = decode(weight_group(min(row + r, params.rows - 1u) * params.groups + group));
+            for (var c = 0u; c < COLS; c++) {
+                let x = x_group(min(token + c, params.tokens - 1u), group, lane);
+                let parts = add_products(vec4<f32>(), w, x);
+                sums[r * COLS + c] += (parts.x + parts.y) + (parts.z + parts.w);
             }
         }
     }

@@ -19,17 +19,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-fn add_group(sum: vec4<f32>, w: WeightGroup, x: XGroup) -> vec4<f32> {
-    var s = fma(weight_quad(w, 0u), x.q0, sum);
-    s = fma(weight_quad(w, 1u), x.q1, s);
-    s = fma(weight_quad(w, 2u), x.q2, s);
-    s = fma(weight_quad(w, 3u), x.q3, s);
-    s = fma(weight_quad(w, 4u), x.q4, s);
-    s = fma(weight_quad(w, 5u), x.q5, s);
-    s = fma(weight_quad(w, 6u), x.q6, s);
-    return fma(weight_quad(w, 7u), x.q7, s);
-}
-
 // The first group of a row; rows beyond the last repeat it, and are not stored.
 fn row_start(row: u32) -> u32 {
     return min(row, params.rows - 1u) * params.groups;
@@ -55,10 +44,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var s3 = vec4<f32>();
     for (var group = 0u; group < params.groups; group++) {
         let x = x_group(0u, group, lane);
-        s0 = add_group(s0, weight_group(b0 + group), x);
-        s1 = add_group(s1, weight_group(b1 + group), x);
-        s2 = add_group(s2, weight_group(b2 + group), x);
-        s3 = add_group(s3, weight_group(b3 + group), x);
+        s0 = add_products(s0, decode(weight_group(b0 + group)), x);
+        s1 = add_products(s1, decode(weight_group(b1 + group)), x);
+        s2 = add_products(s2, decode(weight_group(b2 + group)), x);
+        s3 = add_products(s3, decode(weight_group(b3 + group)), x);
     }
     store(row, s0);
     store(row + 8u, s1);

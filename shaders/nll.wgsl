@@ -1,7 +1,7 @@
 // out[r] = log(sum_j e^x[r, j]) - x[r, targets[r]]
 //
 //   x        [rows, columns] f32
-//   targets  [rows] u32, each below columns
+//   targets  [rows] u32; one beyond the last column takes the last
 //   out      [rows] f32
 //
 // One workgroup: one row.
@@ -38,6 +38,6 @@ fn main(
     }
     total = reduce_add(lane, total);
     if (lane == 0u) {
-        out[row] = log(total) + (largest - x[base + targets[row]]);
+        out[row] = log(total) + (largest - x[base + min(targets[row], params.columns - 1u)]);
     }
 }

@@ -1,7 +1,7 @@
 // Turns the first `dim` elements of each head by the token's position; the rest is copied.
 //
 //   x, out     [tokens, columns] f32, columns a multiple of head_dim
-//   positions  [tokens] u32
+//   positions  [tokens] u32; one beyond the table is cut to it
 //   table      [64 + strides, dim] f32: cos, sin of each pair, for positions 0..64 and for multiples of 64
 //
 // One invocation: one pair that is turned, or two neighbours that are not. HALVES = 1 pairs i with i + dim / 2, else
@@ -12,6 +12,7 @@ struct Params {
     columns: u32,
     head_dim: u32,
     dim: u32,
+    strides: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -49,7 +50,7 @@ fn main(
     }
     let position = positions[head / heads];
     let near = (position % 64u) * params.dim + 2u * i;
-    let far = (64u + position / 64u) * params.dim + 2u * i;
+    let far = (64u + min(position / 64u, params.strides - 1u)) * params.dim + 2u * i;
     let cosine = table[near] * table[far] - table[near + 1u] * table[far + 1u];
     let sine = table[near + 1u] * table[far] + table[near] * table[far + 1u];
     let a = base + select(2u * i, i, HALVES == 1u);

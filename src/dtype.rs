@@ -70,7 +70,7 @@ impl DType {
         elements.is_multiple_of(n).then(|| (elements / n).checked_mul(bytes)).flatten()
     }
 
-    /// The lower-case name: file stem of the format's Rust file and of its WGSL provider.
+    /// The lower-case name; for weights also the stem of the WGSL provider in `shaders/load/`.
     pub const fn name(self) -> &'static str {
         match self {
             DType::F32 => "f32",

@@ -1,5 +1,6 @@
 //! Wavelane runs trained neural networks on any GPU through wgpu compute shaders, proven against a CPU reference.
 #![warn(missing_docs)]
+#![deny(unsafe_code)]
 
 pub mod dtype;
 pub mod error;

@@ -51,9 +51,10 @@ impl Tensor {
     /// A tensor of zeros.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for an element type that host tensors do not have.
+    /// [`Error::Unsupported`] for an element type that host tensors do not have, [`Error::Shape`] for an impossible shape.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Self> {
-        let n = shape.iter().product();
+        let overflow = || Error::shape("tensor", format!("the shape {shape:?} has too many elements"));
+        let n = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).ok_or_else(overflow)?;
         let data = match dtype {
             DType::F32 => Data::F32(vec![0.0; n]),
             DType::F16 => Data::F16(vec![f16::ZERO; n]),

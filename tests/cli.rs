@@ -141,7 +141,7 @@ fn a_conversation_can_be_piped() {
 fn files_are_inspected_without_a_device() {
     let Some(model) = model() else { return };
     let object = json(&run(&["inspect", &model, "--json", "--ctx", "1000"]));
-    assert_eq!(object["metadata"]["llama.block_count"], "30");
+    assert_eq!(object["metadata"]["llama.block_count"], 30);
     assert_eq!((object["tensors"].as_array().unwrap().len(), &object["formats"]["Q4_1"]["tensors"]), (272, &210.into()));
     let memory = &object["memory"];
     // 16 pages of 64 positions, 30 layers, keys and values of 192 numbers.

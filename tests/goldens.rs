@@ -6,6 +6,7 @@
 //! `sqrt(60) * 1.9e-5` = 1.5e-4 of its size, and logits (up to 30) by 4.4e-3, twice that against a golden with errors of
 //! its own: 0.01. With keys and values in f16 each of 30 layers adds a rounding of 2^-11 of its attention output:
 //! `sqrt(30) * 4.9e-4 * 30` = 0.08, and 0.1 with the above.
+#![cfg(feature = "text")]
 
 #[path = "support/devices.rs"]
 mod devices;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// From the ground up; names in one line do not use one another.
 const LAYERS: &[&[&str]] = &[
     &["error"],
-    &["dtype"],
-    &["quant", "tokenizer"],
+    &["dtype", "tokenizer"],
+    &["quant"],
     &["shape", "tensor"],
     &["kernel"],
     &["ops"],

@@ -114,7 +114,7 @@ fn every_op_is_covered() {
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))
         .collect();
-    let libraries = ["functions", "linear", "order", "load/bits"];
+    let libraries = ["functions", "linear", "order", "load/bits", "load/quads"];
     for (stem, _) in linker::FILES {
         assert!(used.contains(*stem) || libraries.contains(stem), "no plan uses shaders/{stem}.wgsl");
     }

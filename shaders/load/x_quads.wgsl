@@ -4,25 +4,13 @@
 
 @group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
 
-// The 32 activations beside one group of weights, as quads.
-struct XGroup {
-    q0: vec4<f32>,
-    q1: vec4<f32>,
-    q2: vec4<f32>,
-    q3: vec4<f32>,
-    q4: vec4<f32>,
-    q5: vec4<f32>,
-    q6: vec4<f32>,
-    q7: vec4<f32>,
-}
-
 // Activations 4 * quad .. 4 * quad + 4 of a token.
 fn x_quad(token: u32, quad: u32) -> vec4<f32> {
     return x[token * (params.columns / 4u) + quad];
 }
 
-// Group `group` of a token. All lanes must call with the same token and group.
-fn x_group(token: u32, group: u32, lane: u32) -> XGroup {
+// The activations beside group `group` of the weights, for one token. All lanes must call with the same token and group.
+fn x_group(token: u32, group: u32, lane: u32) -> Quads {
     let at = token * (params.columns / 4u) + group * 8u;
-    return XGroup(x[at], x[at + 1u], x[at + 2u], x[at + 3u], x[at + 4u], x[at + 5u], x[at + 6u], x[at + 7u]);
+    return Quads(x[at], x[at + 1u], x[at + 2u], x[at + 3u], x[at + 4u], x[at + 5u], x[at + 6u], x[at + 7u]);
 }

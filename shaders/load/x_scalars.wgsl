@@ -4,23 +4,10 @@
 
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
 
-// The 32 activations beside one group of weights, as quads.
-struct XGroup {
-    q0: vec4<f32>,
-    q1: vec4<f32>,
-    q2: vec4<f32>,
-    q3: vec4<f32>,
-    q4: vec4<f32>,
-    q5: vec4<f32>,
-    q6: vec4<f32>,
-    q7: vec4<f32>,
-}
-
+// Without a branch: SwiftShader takes minutes to compile 32 of them.
 fn x_or_zero(token: u32, column: u32) -> f32 {
-    if (column >= params.columns) {
-        return 0.0;
-    }
-    return x[token * params.columns + column];
+    let value = x[token * params.columns + min(column, params.columns - 1u)];
+    return select(0.0, value, column < params.columns);
 }
 
 // Activations 4 * quad .. 4 * quad + 4 of a token.
@@ -34,10 +21,10 @@ fn x_quad(token: u32, quad: u32) -> vec4<f32> {
     );
 }
 
-// Group `group` of a token.
-fn x_group(token: u32, group: u32, lane: u32) -> XGroup {
+// The activations beside group `group` of the weights, for one token.
+fn x_group(token: u32, group: u32, lane: u32) -> Quads {
     let at = group * 8u;
-    return XGroup(
+    return Quads(
         x_quad(token, at),
         x_quad(token, at + 1u),
         x_quad(token, at + 2u),

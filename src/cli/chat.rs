@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 use rustyline::DefaultEditor;
@@ -10,10 +9,10 @@ use rustyline::error::ReadlineError;
 use wavelane::generate::{FinishReason, Message, Prompt, Request, Sequence};
 use wavelane::{Error, Result};
 
-use super::End;
 use super::flags::{ModelFlags, SamplingFlags};
-use super::output::print;
-use super::run::interrupt_flag;
+use super::interrupt::Interrupt;
+use super::output::{STDIN, print, say};
+use super::{End, answer};
 
 const HELP: &str = "/reset  forget the conversation\n/quit   leave (also Ctrl-D)\n/help   this list\nCtrl-C  stop an answer\n";
 
@@ -40,7 +39,7 @@ impl Lines {
         if !std::io::stdin().is_terminal() {
             return Ok(Lines::Pipe);
         }
-        let editor = DefaultEditor::new().map_err(|e| Error::Request(format!("the terminal cannot be used: {e}")))?;
+        let editor = DefaultEditor::new().map_err(terminal_failed)?;
         Ok(Lines::Editor(Box::new(editor)))
     }
 
@@ -50,7 +49,7 @@ impl Lines {
             Lines::Pipe => {
                 let mut line = String::new();
                 let read = std::io::stdin().lock().read_line(&mut line);
-                let n = read.map_err(|e| Error::io(Path::new("standard input"), e))?;
+                let n = read.map_err(|e| Error::io(Path::new(STDIN), e))?;
                 Ok((n > 0).then_some(line))
             }
             Lines::Editor(editor) => loop {
@@ -62,11 +61,16 @@ impl Lines {
                     // Ctrl-C at the prompt drops the line, nothing else.
                     Err(ReadlineError::Interrupted) => {}
                     Err(ReadlineError::Eof) => return Ok(None),
-                    Err(e) => return Err(Error::Request(format!("the terminal cannot be read: {e}"))),
+                    Err(e) => return Err(terminal_failed(e)),
                 }
             },
         }
     }
+}
+
+fn terminal_failed(error: ReadlineError) -> Error {
+    let source = if let ReadlineError::Io(source) = error { source } else { std::io::Error::other(error) };
+    Error::io(Path::new("the terminal"), source)
 }
 
 impl Chat {
@@ -77,10 +81,11 @@ impl Chat {
         let beginning: Vec<Message> = self.system.iter().map(|s| Message::new("system", s)).collect();
         // Refuses a model without a template before anything is typed.
         sequence.engine().chat_prompt(&[Message::new("user", "")])?;
-        let interrupted = interrupt_flag();
+        let interrupt = Interrupt::catch(false);
         let mut lines = Lines::new()?;
         if let Lines::Editor(_) = lines {
-            eprintln!("{} on {}; /help lists the commands", self.model.model.display(), sequence.engine().device().name());
+            let (model, device) = (self.model.model.display(), sequence.engine().device().name());
+            say(format_args!("{model} on {device}; /help lists the commands"));
         }
         let mut messages = beginning.clone();
         while let Some(line) = lines.next()? {
@@ -91,18 +96,18 @@ impl Chat {
                 "/reset" => {
                     messages = beginning.clone();
                     sequence.truncate(0);
-                    eprintln!("(a new conversation)");
+                    say("(a new conversation)");
                 }
-                command if command.starts_with('/') => eprintln!("unknown command {command}; /help lists the commands"),
+                command if command.starts_with('/') => say(format_args!("unknown command {command}; /help lists the commands")),
                 text => {
                     messages.push(Message::new("user", text));
-                    interrupted.store(false, Ordering::Relaxed);
-                    match answer(&mut sequence, &messages, &request, &|| interrupted.load(Ordering::Relaxed)) {
+                    interrupt.forget();
+                    match reply(&mut sequence, &messages, &request, &interrupt) {
                         Ok(text) => messages.push(Message::new("assistant", text)),
                         Err(Error::Request(what)) => {
                             // The conversation no longer fits; the user can shorten or reset it.
                             messages.pop();
-                            eprintln!("error: {what} (/reset begins anew)");
+                            say(format_args!("error: {what} (/reset begins anew)"));
                         }
                         Err(e) => return Err(e),
                     }
@@ -114,22 +119,14 @@ impl Chat {
 }
 
 /// Streams the answer to the last message and returns it, as far as it came.
-fn answer(sequence: &mut Sequence, messages: &[Message], request: &Request, stop: &dyn Fn() -> bool) -> Result<String> {
+fn reply(sequence: &mut Sequence, messages: &[Message], request: &Request, interrupt: &Interrupt) -> Result<String> {
     let mut generation = sequence.generate(Prompt::Chat(messages.to_vec()), request)?;
-    let mut text = String::new();
-    for piece in generation.by_ref() {
-        let piece = piece?.text;
-        print(&piece)?;
-        text += &piece;
-        if stop() {
-            break;
-        }
-    }
+    let text = answer::stream(&mut generation, interrupt, |piece| print(piece))?;
     print("\n")?;
     match generation.finish_reason() {
-        Some(FinishReason::Context) => eprintln!("(the context is full; /reset begins anew)"),
-        Some(FinishReason::Length) => eprintln!("(cut at --max-tokens)"),
-        None => eprintln!("(stopped)"),
+        Some(FinishReason::Context) => say("(the context is full; /reset begins anew)"),
+        Some(FinishReason::Length) => say("(cut at --max-tokens)"),
+        None => say("(stopped)"),
         Some(FinishReason::Stop) => {}
     }
     Ok(text)

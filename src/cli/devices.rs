@@ -5,7 +5,7 @@ use serde_json::json;
 use wavelane::{Error, Result, gpu};
 
 use super::End;
-use super::output::print;
+use super::output::{print, say};
 
 /// Arguments of `devices`.
 #[derive(Args)]
@@ -40,7 +40,8 @@ impl Devices {
         }
         print("cpu  the reference (always there)\n")?;
         if devices.is_empty() {
-            eprintln!("No GPU was found. A software Vulkan driver would serve: apt-get install libvulkan1 mesa-vulkan-drivers");
+            say("no GPU was found; a software Vulkan driver would serve");
+            say("(Debian and Ubuntu: apt-get install libvulkan1 mesa-vulkan-drivers)");
         }
         Ok(End::Done)
     }

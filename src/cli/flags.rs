@@ -1,15 +1,15 @@
 //! Flags that commands share, and what they make of the library.
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use wavelane::generate::{Engine, Options, Request, Sampling, Sequence, StopRules};
+use wavelane::models::LanguageModel;
 use wavelane::session::Device;
-use wavelane::{DType, Error, Result};
+use wavelane::{DType, Result};
 
-use super::output::{Bar, print};
+use super::output::Bar;
 
 /// Which model runs where.
 #[derive(Args)]
@@ -41,20 +41,38 @@ impl ModelFlags {
     /// Opens the model on its device and uploads it, with a progress bar.
     pub fn open(&self) -> Result<Sequence> {
         // A bad file should be reported even where there is no device.
-        let model = wavelane::models::LanguageModel::open(&self.model)?;
-        let engine = Engine::new(model, Device::open(self.device.as_deref())?)?;
-        let cache = self.cache.map(|c| if let Cache::F16 = c { DType::F16 } else { DType::F32 });
+        let model = LanguageModel::open(&self.model)?;
+        let engine = Engine::new(model, self.device()?)?;
         let bar = Bar::new("loading", true);
-        let options = Options { context: self.ctx, cache, chunk: self.chunk };
-        engine.sequence_with_progress(&options, &mut |done, total| bar.set(done, total))
+        engine.sequence_with_progress(&self.options(), &mut |done, total| bar.set(done, total))
+    }
+
+    /// Whether the choice of the device is left to the library.
+    pub fn any_device(&self) -> bool {
+        self.device.as_deref().is_none_or(str::is_empty)
+    }
+
+    /// Opens the device.
+    pub fn device(&self) -> Result<Device> {
+        Device::open(self.device.as_deref().filter(|name| !name.is_empty()))
+    }
+
+    /// How sequences are run.
+    pub fn options(&self) -> Options {
+        let cache = self.cache.map(|c| if let Cache::F16 = c { DType::F16 } else { DType::F32 });
+        Options { context: self.ctx, cache, chunk: self.chunk }
     }
 }
 
-/// How tokens are chosen.
+/// How long a text gets, how its tokens are chosen and what ends it.
 #[derive(Args)]
+#[command(next_help_heading = "Generation")]
 pub struct SamplingFlags {
+    /// Most tokens of an answer.
+    #[arg(long, value_name = "N", default_value_t = Request::default().max_tokens)]
+    max_tokens: usize,
     /// Always take the most likely token.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p", "typical_p"])]
     greedy: bool,
     /// Divides the logits; 0 is greedy.
     #[arg(long, value_name = "X", default_value_t = Sampling::default().temperature)]
@@ -92,15 +110,13 @@ pub struct SamplingFlags {
     /// A token that ends the answer; may be repeated.
     #[arg(long, value_name = "ID")]
     stop_token: Vec<u32>,
-    /// Most tokens of an answer.
-    #[arg(long, value_name = "N", default_value_t = Request::default().max_tokens)]
-    max_tokens: usize,
 }
 
 impl SamplingFlags {
     /// The request that the flags make.
     pub fn request(&self) -> Result<Request> {
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos() as u64);
+        // 53 bits, which every reader of JSON keeps.
+        let random = || RandomState::new().hash_one(0) >> 11;
         let drawn = Sampling {
             temperature: self.temperature,
             top_k: self.top_k,
@@ -114,89 +130,11 @@ impl SamplingFlags {
             frequency_penalty: self.frequency_penalty,
             presence_penalty: self.presence_penalty,
             penalty_window: self.penalty_window,
-            seed: self.seed.unwrap_or_else(clock),
+            seed: self.seed.unwrap_or_else(random),
             ..if self.greedy { Sampling::greedy() } else { drawn }
         };
         sampling.validate()?;
         let stop = StopRules { strings: self.stop.clone(), tokens: self.stop_token.clone() };
         Ok(Request { max_tokens: self.max_tokens, sampling, stop })
-    }
-}
-
-/// Looking at what runs, instead of or beside running it.
-#[derive(Args)]
-pub struct DebugFlags {
-    /// Run every dispatch beside its CPU reference and stop at the first that differs.
-    #[arg(long)]
-    pub check: bool,
-    /// Print the graph and what each pass changed, and run nothing.
-    #[arg(long)]
-    dump_graph: bool,
-    /// Print the plans of a prompt step and of a decode step, and run nothing.
-    #[arg(long)]
-    dump_plan: bool,
-}
-
-/// What a checked run found so far.
-#[derive(Default)]
-struct Checks {
-    steps: usize,
-    worst: Option<(f64, String)>,
-}
-
-/// A check under way; [`CheckReport::finish`] says what it found.
-pub struct CheckReport(Option<Arc<Mutex<Checks>>>);
-
-impl DebugFlags {
-    /// Prints what is to be printed; true when nothing shall run.
-    pub fn dump(&self, sequence: &mut Sequence, prompt_tokens: usize) -> Result<bool> {
-        if self.dump_graph {
-            let (graph, passes) = sequence.graph();
-            for (name, changed) in passes {
-                print(format_args!("pass {name}: {changed} changed\n"))?;
-            }
-            print(graph)?;
-        }
-        if self.dump_plan {
-            for tokens in [sequence.step_size(prompt_tokens), 1] {
-                match sequence.plan(tokens)? {
-                    Some(plan) => print(&*plan)?,
-                    None => return Err(Error::Request("the device 'cpu' runs the graph itself; it has no plan".into())),
-                }
-            }
-        }
-        Ok(self.dump_graph || self.dump_plan)
-    }
-
-    /// Switches the check on where it is asked for.
-    pub fn watch(&self, sequence: &mut Sequence) -> CheckReport {
-        if !self.check {
-            return CheckReport(None);
-        }
-        let checks = Arc::new(Mutex::new(Checks::default()));
-        let told = checks.clone();
-        sequence.check(move |checked| {
-            let mut checks = told.lock().unwrap_or_else(|e| e.into_inner());
-            checks.steps += 1;
-            let ratio = checked.worst.ratio();
-            if checks.worst.as_ref().is_none_or(|(worst, _)| ratio > *worst) {
-                checks.worst = Some((ratio, format!("{} '{}': {}", checked.op, checked.name, checked.worst)));
-            }
-        });
-        CheckReport(Some(checks))
-    }
-}
-
-impl CheckReport {
-    /// One line on standard error.
-    pub fn finish(&self) {
-        let Some(checks) = &self.0 else { return };
-        let checks = checks.lock().unwrap_or_else(|e| e.into_inner());
-        match &checks.worst {
-            Some((_, place)) => {
-                eprintln!("checked {} results against the reference, all within tolerance; closest: {place}", checks.steps)
-            }
-            None => eprintln!("nothing to check: the device 'cpu' is the reference"),
-        }
     }
 }

@@ -4,22 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
-use wavelane::formats::Gguf;
-use wavelane::formats::gguf;
+use serde_json::{Map, Value, json};
+use wavelane::formats::{Gguf, gguf};
+use wavelane::generate::Options;
 use wavelane::kernel::Caps;
 use wavelane::models::{LanguageModel, Outputs};
-use wavelane::plan::{self, Place, Request, passes};
-use wavelane::quant::Format;
 use wavelane::session::pages::CacheShape;
-use wavelane::shape::Symbols;
-use wavelane::{DType, Result};
+use wavelane::{DType, Error, Result};
 
 use super::End;
+use super::debug::step_plan;
 use super::output::print;
-
-/// Tokens of the step whose activations are counted.
-const STEP: usize = 256;
 
 /// Arguments of `inspect`.
 #[derive(Args)]
@@ -37,6 +32,8 @@ pub struct Inspect {
 /// Bytes that a run takes on a device.
 struct Memory {
     context: usize,
+    /// Tokens of the step whose activations are counted.
+    step: usize,
     weights: u64,
     cache_f16: u64,
     cache_f32: u64,
@@ -47,7 +44,10 @@ impl Inspect {
     /// Runs the command.
     pub fn execute(self) -> Result<End> {
         let file = Gguf::open(&self.model)?;
-        let memory = memory(&self.model, self.ctx);
+        let memory = match memory(Gguf::open(&self.model)?, self.ctx) {
+            Err(e @ Error::Request(_)) => return Err(e),
+            other => other,
+        };
         if self.json { self.print_json(&file, memory) } else { self.print_text(&file, memory) }.map(|()| End::Done)
     }
 
@@ -65,31 +65,26 @@ impl Inspect {
             print(format_args!("  {name}: {count} tensors, {}\n", size(bytes)))?;
         }
         match memory {
-            Ok(m) => print(format_args!(
-                "\nmemory at a context of {}\n  weights {}\n  key-value cache {} in f16, {} in f32\n  activations {} (steps of {STEP} tokens)\n",
-                m.context,
-                size(m.weights),
-                size(m.cache_f16),
-                size(m.cache_f32),
-                size(m.activations)
-            )),
+            Ok(m) => {
+                print(format_args!("\nmemory at a context of {}\n  weights {}\n", m.context, size(m.weights)))?;
+                print(format_args!("  key-value cache {} in f16, {} in f32\n", size(m.cache_f16), size(m.cache_f32)))?;
+                print(format_args!("  activations {} (steps of {} tokens)\n", size(m.activations), m.step))
+            }
             Err(e) => print(format_args!("\nthis version cannot run the model: {e}\n")),
         }
     }
 
     fn print_json(&self, file: &Gguf, memory: Result<Memory>) -> Result<()> {
-        let metadata: serde_json::Map<String, Value> =
-            file.metadata().iter().map(|(key, value)| (key.clone(), shorten(&value.to_string()).into())).collect();
+        let metadata: Map<String, Value> = file.metadata().iter().map(|(key, value)| (key.clone(), to_json(value))).collect();
         let tensor =
             |t: &gguf::TensorInfo| json!({ "name": t.name, "format": t.ggml_type.name, "shape": t.shape, "bytes": t.bytes });
         let tensors: Vec<Value> = file.tensors().iter().map(tensor).collect();
-        let formats: serde_json::Map<String, Value> = formats(file)
-            .into_iter()
-            .map(|(name, (count, bytes))| (name.into(), json!({ "tensors": count, "bytes": bytes })))
-            .collect();
+        let format = |(name, (count, bytes)): (&str, (usize, u64))| (name.into(), json!({ "tensors": count, "bytes": bytes }));
+        let formats: Map<String, Value> = formats(file).into_iter().map(format).collect();
         let memory = match memory {
             Ok(m) => json!({
-                "context": m.context, "weights": m.weights, "cache_f16": m.cache_f16, "cache_f32": m.cache_f32, "activations": m.activations,
+                "context": m.context, "step": m.step, "weights": m.weights, "cache_f16": m.cache_f16,
+                "cache_f32": m.cache_f32, "activations": m.activations,
             }),
             Err(e) => json!({ "error": e.to_string() }),
         };
@@ -110,37 +105,48 @@ fn formats(file: &Gguf) -> BTreeMap<&'static str, (usize, u64)> {
     formats
 }
 
-/// What a run takes, by compiling its plan for the least that any device offers.
-fn memory(path: &std::path::Path, context: Option<usize>) -> Result<Memory> {
-    let model = LanguageModel::open(path)?;
-    let context = context.unwrap_or(model.context().min(4096));
-    let cache = CacheShape { slots: 1, context };
+/// What a run takes, by compiling its plan for a device whose limits do not matter.
+fn memory(file: Gguf, context: Option<usize>) -> Result<Memory> {
+    let model = LanguageModel::from_gguf(file)?;
+    let options = Options { context, ..Options::default() };
+    let cache = CacheShape { slots: 1, context: options.context_of(&model)? };
     let (graph, _) = model.graph(&cache, DType::F16)?;
-    let outputs = vec![Outputs::BEST];
-    let request = Request { symbols: Symbols::from([("T".into(), STEP.min(context)), ("R".into(), 1)]), outputs };
-    let graph = passes::restrict(&graph, &request.outputs)?;
-    // States are held to the device's limits when they are made; here only their size matters.
-    let caps = Caps { max_buffer: u64::MAX, ..Caps::plain() };
-    let plan = plan::compile(&graph, &request.symbols, &caps)?;
-    let weights = plan.values.iter().map(|value| match &value.place {
-        Place::Weight { chunks, dense } => {
-            let columns = value.shape.last().copied().unwrap_or(1);
-            let planes =
-                |rows: usize| Format::of(value.dtype).map_or(0, |f| f.plane_bytes(rows, columns).iter().sum::<usize>() as u64);
-            let dense = if *dense { value.shape.iter().product::<usize>() as u64 * 4 } else { 0 };
-            chunks.iter().map(|rows| planes(rows.len())).sum::<u64>() + dense
-        }
-        _ => 0,
-    });
+    let step = options.chunk.min(cache.context.next_power_of_two());
+    let roomy = Caps { max_binding: u64::from(u32::MAX), max_buffer: u64::MAX, ..Caps::plain() };
+    let plan = step_plan(&graph, step, 1, Outputs::BEST, &roomy)?;
     Ok(Memory {
-        context,
-        weights: weights.sum(),
+        context: cache.context,
+        step,
+        weights: plan.weight_bytes(),
         cache_f16: model.cache_bytes(&cache, DType::F16),
         cache_f32: model.cache_bytes(&cache, DType::F32),
         activations: plan.arena_bytes,
     })
 }
 
+/// A metadata value as JSON: scalars and texts as they are, of arrays what they hold and how much.
+fn to_json(value: &gguf::Value) -> Value {
+    match value {
+        gguf::Value::U8(v) => json!(v),
+        gguf::Value::I8(v) => json!(v),
+        gguf::Value::U16(v) => json!(v),
+        gguf::Value::I16(v) => json!(v),
+        gguf::Value::U32(v) => json!(v),
+        gguf::Value::I32(v) => json!(v),
+        gguf::Value::U64(v) => json!(v),
+        gguf::Value::I64(v) => json!(v),
+        gguf::Value::F32(v) => json!(v),
+        gguf::Value::F64(v) => json!(v),
+        gguf::Value::Bool(v) => json!(v),
+        gguf::Value::String(text) => json!(String::from_utf8_lossy(text)),
+        gguf::Value::Array(array) => {
+            let (kind, length) = array.kind_and_len();
+            json!({ "type": kind, "length": length })
+        }
+    }
+}
+
+/// A value on one line, cut where it gets long.
 fn shorten(text: &str) -> String {
     const MOST: usize = 200;
     match text.char_indices().nth(MOST) {

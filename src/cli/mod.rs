@@ -1,9 +1,12 @@
 //! Commands, their flags and exit codes. Each command is one file; all work is done by the library.
 
+mod answer;
 mod chat;
+mod debug;
 mod devices;
 mod flags;
 mod inspect;
+mod interrupt;
 mod output;
 mod run;
 mod score;
@@ -58,10 +61,10 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,
-        Ok(End::Interrupted) => ExitCode::from(130),
+        Ok(End::Interrupted) => ExitCode::from(interrupt::INTERRUPTED),
         Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e}");
+            output::say(format_args!("error: {e}"));
             ExitCode::from(code(&e))
         }
     }
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
 
 fn code(error: &Error) -> u8 {
     match error {
+        e if output::is_about_stdout(e) => 1,
         Error::Request(_) => 2,
         Error::NoDevice(_) => 3,
         Error::Io { .. } | Error::Format { .. } | Error::Unsupported(_) | Error::Shape { .. } => 4,

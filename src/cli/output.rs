@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,6 +10,8 @@ use wavelane::{Error, Result};
 
 /// Where errors of standard output say that they come from.
 const STDOUT: &str = "standard output";
+/// The same of standard input.
+pub const STDIN: &str = "standard input";
 
 /// Writes `text` to standard output at once.
 pub fn print(text: impl Display) -> Result<()> {
@@ -17,9 +19,19 @@ pub fn print(text: impl Display) -> Result<()> {
     write!(out, "{text}").and_then(|()| out.flush()).map_err(|e| Error::io(Path::new(STDOUT), e))
 }
 
+/// Writes a line to standard error. That nobody reads it is no reason to stop.
+pub fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Whether an error says that standard output cannot be written.
+pub fn is_about_stdout(error: &Error) -> bool {
+    matches!(error, Error::Io { path, .. } if path == Path::new(STDOUT))
+}
+
 /// Whether an error only says that nobody reads standard output any more.
 pub fn is_broken_pipe(error: &Error) -> bool {
-    matches!(error, Error::Io { path, source } if *path == Path::new(STDOUT) && source.kind() == ErrorKind::BrokenPipe)
+    is_about_stdout(error) && matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::BrokenPipe)
 }
 
 /// A bar on a terminal's standard error, gone when it is finished; it shows up only for what takes a while.
@@ -63,6 +75,6 @@ pub fn read_text(path: &Path) -> Result<String> {
         return std::fs::read_to_string(path).map_err(|e| Error::io(path, e));
     }
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|e| Error::io(&PathBuf::from("standard input"), e))?;
+    std::io::stdin().read_to_string(&mut text).map_err(|e| Error::io(Path::new(STDIN), e))?;
     Ok(text)
 }

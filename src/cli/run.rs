@@ -2,18 +2,19 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use serde_json::json;
-use wavelane::generate::{FinishReason, Message, Prompt};
+use wavelane::generate::{Engine, Message, Prompt};
+use wavelane::models::Outputs;
 use wavelane::tokenizer::Special;
 use wavelane::{Error, Result};
 
-use super::End;
-use super::flags::{DebugFlags, ModelFlags, SamplingFlags};
-use super::output::{Bar, print, read_text};
+use super::debug::DebugFlags;
+use super::flags::{ModelFlags, SamplingFlags};
+use super::interrupt::Interrupt;
+use super::output::{print, read_text, say};
+use super::{End, answer};
 
 /// Arguments of `run`.
 #[derive(Args)]
@@ -37,89 +38,69 @@ pub struct Run {
     debug: DebugFlags,
 }
 
-/// A flag that Ctrl-C sets.
-pub fn interrupt_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = flag.clone();
-    // Without a handler Ctrl-C ends the program, as it would anyway.
-    if let Err(e) = ctrlc::set_handler(move || set.store(true, Ordering::Relaxed)) {
-        log::warn!("Ctrl-C is not caught: {e}");
-    }
-    flag
-}
-
 impl Run {
     /// Runs the command.
     pub fn execute(self) -> Result<End> {
         let request = self.sampling.request()?;
-        let text = self.text()?;
-        let mut sequence = self.model.open()?;
-        let engine = sequence.engine().clone();
-        let ids = if self.raw || !engine.can_chat() {
-            if !self.raw {
-                eprintln!("the model has no chat template: the prompt is continued as it stands");
-            }
-            engine.tokenizer().encode(&text, Special::TEXT)?
-        } else {
-            let system = self.system.iter().map(|s| Message::new("system", s));
-            let messages: Vec<Message> = system.chain([Message::new("user", &text)]).collect();
-            engine.chat_prompt(&messages)?
-        };
-        if self.debug.dump(&mut sequence, ids.len())? {
+        if self.debug.dump(&self.model, Outputs::BEST, false)? {
             return Ok(End::Done);
         }
+        let prompt = self.text()?;
+        let mut sequence = self.model.open()?;
+        let engine = sequence.engine().clone();
+        let ids = self.tokens(&engine, &prompt)?;
         let report = self.debug.watch(&mut sequence);
-        let interrupted = interrupt_flag();
-        let device = engine.device().name().to_owned();
+        let interrupt = Interrupt::catch(true);
         let prompt_tokens = ids.len();
         let mut generation = sequence.generate(Prompt::Ids(ids), &request)?;
-        {
-            let bar = Bar::new("reading the prompt", false);
-            generation.prefill(&mut |done, total| bar.set(done as u64, total as u64))?;
-        }
-        let mut answer = String::new();
-        for piece in generation.by_ref() {
-            let text = piece?.text;
-            if !self.json {
-                print(&text)?;
-            }
-            answer += &text;
-            if interrupted.load(Ordering::Relaxed) {
-                break;
-            }
-        }
+        let text = answer::stream(&mut generation, &interrupt, |piece| if self.json { Ok(()) } else { print(piece) })?;
+        let (device, ids) = (engine.device().name(), &generation.ids()[prompt_tokens..]);
         let statistics = generation.statistics();
         let (prefill, decode) = (statistics.prefill_rate(), statistics.decode_rate());
-        let reason = match generation.finish_reason() {
-            Some(FinishReason::Stop) => "stop",
-            Some(FinishReason::Length) => "length",
-            Some(FinishReason::Context) => "context",
-            None => "interrupted",
-        };
+        let reason = answer::reason(generation.finish_reason());
         if self.json {
-            let ids = &generation.ids()[prompt_tokens..];
             let object = json!({
-                "text": answer, "ids": ids, "prompt_tokens": prompt_tokens, "prefill_tok_s": prefill, "decode_tok_s": decode,
+                "text": text, "ids": ids, "prompt_tokens": prompt_tokens, "prefill_tok_s": prefill, "decode_tok_s": decode,
                 "device": device, "finish_reason": reason, "seed": request.sampling.seed,
             });
             print(format_args!("{object}\n"))?;
         } else {
             print("\n")?;
-            let generated = generation.ids().len() - prompt_tokens;
-            eprintln!(
+            let generated = ids.len();
+            say(format_args!(
                 "{device}: {prompt_tokens} prompt tokens at {prefill:.1}/s, {generated} generated at {decode:.1}/s ({reason})"
-            );
+            ));
         }
         report.finish();
-        Ok(if interrupted.load(Ordering::Relaxed) { End::Interrupted } else { End::Done })
+        Ok(if interrupt.came() { End::Interrupted } else { End::Done })
     }
 
+    /// The prompt's tokens, through the chat template where there is one and it is wanted.
+    fn tokens(&self, engine: &Engine, prompt: &str) -> Result<Vec<u32>> {
+        if !self.raw && engine.can_chat() {
+            let system = self.system.iter().map(|text| Message::new("system", text));
+            let messages: Vec<Message> = system.chain([Message::new("user", prompt)]).collect();
+            return engine.chat_prompt(&messages);
+        }
+        if self.system.is_some() {
+            return Err(Error::Request("the model has no chat template, and so no place for --system".into()));
+        }
+        if !self.raw {
+            say("the model has no chat template: the prompt is continued as it stands");
+        }
+        engine.tokenizer().encode(prompt, Special::TEXT)
+    }
+
+    /// The prompt. The line break that ends what is piped in is not part of it.
     fn text(&self) -> Result<String> {
         match self.prompt.as_deref() {
-            Some("-") => read_text(Path::new("-")),
-            Some(text) => Ok(text.to_owned()),
-            None if !std::io::stdin().is_terminal() => read_text(Path::new("-")),
-            None => Err(Error::Request("there is no prompt: give one, or pipe one in".into())),
+            Some(text) if text != "-" => Ok(text.to_owned()),
+            None if std::io::stdin().is_terminal() => Err(Error::Request("there is no prompt: give one, or pipe one in".into())),
+            _ => {
+                let text = read_text(Path::new("-"))?;
+                let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+                Ok(line.unwrap_or(&text).to_owned())
+            }
         }
     }
 }

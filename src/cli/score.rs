@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
+use wavelane::models::Outputs;
 use wavelane::tokenizer::Special;
 use wavelane::{Error, Result};
 
 use super::End;
-use super::flags::{DebugFlags, ModelFlags};
+use super::debug::DebugFlags;
+use super::flags::ModelFlags;
 use super::output::{Bar, print, read_text};
 
 /// Arguments of `score`.
@@ -29,10 +31,10 @@ pub struct Score {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct Source {
     /// A text file; '-' is standard input.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["ids", "dump_graph", "dump_plan"])]
     text: Option<PathBuf>,
     /// A JSON file: a list of token ids, or an object with 'ids'.
     #[arg(long, value_name = "FILE.json")]
@@ -42,15 +44,15 @@ struct Source {
 impl Score {
     /// Runs the command.
     pub fn execute(self) -> Result<End> {
+        if self.debug.dump(&self.model, Outputs::NLL, true)? {
+            return Ok(End::Done);
+        }
         let mut sequence = self.model.open()?;
         let ids = match &self.source {
             Source { ids: Some(path), .. } => read_ids(path)?,
             Source { text: Some(path), .. } => sequence.engine().tokenizer().encode(&read_text(path)?, Special::TEXT)?,
             _ => return Err(Error::Request("there is nothing to score".into())),
         };
-        if self.debug.dump(&mut sequence, ids.len())? {
-            return Ok(End::Done);
-        }
         let report = self.debug.watch(&mut sequence);
         let score = {
             let bar = Bar::new("scoring", false);

@@ -31,6 +31,21 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Most tokens of a sequence of `model`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a context that the model was not trained for.
+    pub fn context_of(&self, model: &LanguageModel) -> Result<usize> {
+        let trained = model.context();
+        let context = self.context.unwrap_or(trained.min(4096));
+        if context == 0 || context > trained {
+            return Err(Error::Request(format!("a context of {context} tokens: the model was trained for 1 to {trained}")));
+        }
+        Ok(context)
+    }
+}
+
 /// A model on a device. Cloning shares it.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -119,11 +134,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::sequence`].
     pub fn sequence_with_progress(&self, options: &Options, progress: crate::gpu::Progress<'_>) -> Result<Sequence> {
-        let trained = self.0.model.context();
-        let context = options.context.unwrap_or(trained.min(4096));
-        if context == 0 || context > trained {
-            return Err(Error::Request(format!("a context of {context} tokens: the model was trained for 1 to {trained}")));
-        }
+        let context = options.context_of(&self.0.model)?;
         if !options.chunk.is_power_of_two() {
             return Err(Error::Request(format!("steps of {} tokens: must be a power of two", options.chunk)));
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::sampling::{Sampler, Sampling};
-use super::sequence::Sequence;
+use super::sequence::{Sequence, Wanted};
 use super::stop::{StopRules, StopScanner};
 use super::template::Message;
 use crate::error::{Error, Result};
@@ -109,6 +109,8 @@ pub struct Generation<'a> {
     finish: Option<FinishReason>,
     statistics: Statistics,
     flushed: bool,
+    /// Whether a step failed, and so nothing more comes.
+    failed: bool,
 }
 
 impl Sequence {
@@ -141,6 +143,7 @@ impl Sequence {
             finish: None,
             statistics,
             flushed: false,
+            failed: false,
         })
     }
 }
@@ -161,31 +164,39 @@ impl Generation<'_> {
         &self.ids
     }
 
-    /// Runs the prompt ahead of the first piece; `progress` is told the tokens done and the tokens in all.
+    /// Runs one step of the prompt ahead of the first piece, so that a caller can show progress or give up in between.
+    /// Returns how many tokens of the prompt are cached now; none when only the step that chooses the first token is left.
     ///
     /// # Errors
-    /// [`Error::Device`] when the device fails.
-    pub fn prefill(&mut self, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
-        let Some((last, before)) = self.ids.split_last() else { return Ok(()) };
-        let _ = last;
-        let common = self.sequence.tokens().iter().zip(before).take_while(|(a, b)| a == b).count();
-        if before.is_empty() || common == before.len() {
-            return Ok(());
+    /// [`Error::Request`] for ids outside the vocabulary, [`Error::Device`] when the device fails.
+    pub fn prefill_step(&mut self) -> Result<Option<usize>> {
+        let cached = self.cached();
+        let left = self.ids.len() - cached;
+        let size = self.sequence.step_size(left);
+        if size >= left {
+            return Ok(None);
         }
-        let (started, total) = (Instant::now(), self.ids.len());
-        self.sequence.extend_to(before, &[Outputs::BEST], &mut |done| progress(done, total))?;
-        self.statistics.prefill_tokens += before.len() - common;
+        let (started, end) = (Instant::now(), cached + size);
+        self.sequence.truncate(cached);
+        self.sequence.step(&self.ids[cached..end], size, Wanted::Nothing)?;
+        self.statistics.prefill_tokens += size;
         self.statistics.prefill += started.elapsed();
-        Ok(())
+        Ok(Some(end))
     }
 
-    /// The outputs to ask for, and the size of their candidate lists.
+    /// Tokens of prompt and text that need not be run again; the last one always is, for its outputs.
+    fn cached(&self) -> usize {
+        let common = self.sequence.tokens().iter().zip(&self.ids).take_while(|(a, b)| a == b).count();
+        common.min(self.ids.len() - 1)
+    }
+
+    /// The outputs to ask for, and whether they are candidates to sample from.
     fn outputs(&self) -> (Vec<usize>, bool) {
         let vocabulary = self.sequence.engine().model().vocabulary();
         match self.sampler.candidates(vocabulary) {
-            1 => (vec![Outputs::BEST], false),
+            1 => (vec![Outputs::BEST, Outputs::BEST_LOGIT], false),
             k => match Outputs::top_k(k, vocabulary) {
-                Some((places, _)) => (places.to_vec(), true),
+                Some(places) => (places.to_vec(), true),
                 None => (vec![Outputs::LOGITS], true),
             },
         }
@@ -195,10 +206,10 @@ impl Generation<'_> {
     fn choose(&mut self) -> Result<u32> {
         let started = Instant::now();
         let generated = self.statistics.decode_tokens > 0 || self.ids.len() > self.statistics.prompt_tokens;
-        let cached = self.sequence.tokens().iter().zip(&self.ids).take_while(|(a, b)| a == b).count().min(self.ids.len() - 1);
+        let cached = self.cached();
         let (outputs, sample) = self.outputs();
-        let results = self.sequence.extend_to(&self.ids, &outputs, &mut |_| {})?;
-        let id = if sample { self.sampler.sample(&mut candidates(&results)?)? } else { first(&results)?.as_u32()?[0] };
+        let results = self.sequence.extend_to(&self.ids, &outputs)?;
+        let id = if sample { self.sampler.sample(&mut candidates(&results)?)? } else { best(&results)? };
         let statistics = &mut self.statistics;
         if generated {
             statistics.decode_tokens += 1;
@@ -211,6 +222,9 @@ impl Generation<'_> {
     }
 
     fn next_piece(&mut self) -> Result<Option<Piece>> {
+        if self.failed {
+            return Ok(None);
+        }
         if self.finish.is_some() {
             return Ok(self.flush());
         }
@@ -253,15 +267,17 @@ impl Iterator for Generation<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let piece = self.next_piece();
-        if piece.is_err() {
-            (self.finish, self.flushed) = (Some(FinishReason::Stop), true);
-        }
+        self.failed |= piece.is_err();
         piece.transpose()
     }
 }
 
-fn first(results: &[Tensor]) -> Result<&Tensor> {
-    results.first().ok_or_else(|| Error::invalid("generation", "a step yielded nothing"))
+/// The best token of one row.
+fn best(results: &[Tensor]) -> Result<u32> {
+    match results {
+        [ids, logits] if logits.as_f32()?.iter().all(|v| v.is_finite()) => Ok(ids.as_u32()?[0]),
+        _ => Err(Error::Request("the model's logits are no finite numbers".into())),
+    }
 }
 
 /// The candidates of one row: values and ids, or a whole row of logits.

@@ -1,8 +1,12 @@
 //! How likely a model finds a given text.
 
+use std::sync::Arc;
+
 use super::sequence::{Sequence, Wanted};
 use crate::error::{Error, Result};
 use crate::models::{MOST_TOP_K, Outputs};
+use crate::ops::{Input, Rule, TopK};
+use crate::tensor::Tensor;
 
 /// Likelihoods of a text under a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,12 +45,13 @@ impl Sequence {
         if ids.is_empty() {
             return Err(Error::Request("there are no tokens to score".into()));
         }
+        self.knows(ids)?;
         self.fits(ids.len())?;
         self.truncate(0);
         let mut outputs = vec![Outputs::NLL];
         match Outputs::top_k(top, vocabulary) {
             _ if top == 0 => {}
-            Some((places, _)) => outputs.extend(places),
+            Some(places) => outputs.extend(places),
             None => outputs.push(Outputs::LOGITS),
         }
         let rows = self.most_rows();
@@ -62,22 +67,20 @@ impl Sequence {
             match &results[1..] {
                 [] => {}
                 [logits] => {
-                    for row in logits.as_f32()?.chunks_exact(vocabulary).take(end - at) {
-                        let mut best: Vec<(u32, f32)> = (0..).zip(row.iter().copied()).collect();
-                        best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-                        best.truncate(top);
-                        score.top.push(best);
-                    }
+                    let best = TopK { k: top }.reference(vec![Input::Tensor(Arc::new(logits.clone()))])?;
+                    score.top.extend(pairs(&best[0], &best[1], top)?.take(end - at));
                 }
-                [values, ids, ..] => {
-                    let rows = values.as_f32()?.chunks_exact(values.columns()).zip(ids.as_u32()?.chunks_exact(ids.columns()));
-                    let pairs = |(v, i): (&[f32], &[u32])| i.iter().copied().zip(v.iter().copied()).take(top).collect();
-                    score.top.extend(rows.take(end - at).map(pairs));
-                }
+                [values, ids, ..] => score.top.extend(pairs(values, ids, top)?.take(end - at)),
             }
             at = end;
             progress(at);
         }
         Ok(score)
     }
+}
+
+/// The first `top` pairs of id and logit of each row of `values` and `ids`, both `[R, n]`.
+fn pairs(values: &Tensor, ids: &Tensor, top: usize) -> Result<impl Iterator<Item = Vec<(u32, f32)>>> {
+    let rows = values.as_f32()?.chunks_exact(values.columns()).zip(ids.as_u32()?.chunks_exact(ids.columns()));
+    Ok(rows.map(move |(v, i)| i.iter().copied().zip(v.iter().copied()).take(top).collect()))
 }

@@ -105,25 +105,28 @@ impl Sequence {
 
     /// Brings the cache to hold all of `ids`: keeps the beginning that it has in common with them, forgets the rest and
     /// runs what is missing, always at least the last token, whose outputs are returned.
-    pub(super) fn extend_to(&mut self, ids: &[u32], outputs: &[usize], progress: &mut dyn FnMut(usize)) -> Result<Vec<Tensor>> {
+    pub(super) fn extend_to(&mut self, ids: &[u32], outputs: &[usize]) -> Result<Vec<Tensor>> {
         let common = self.tokens.iter().zip(ids).take_while(|(a, b)| a == b).count();
         let Some(last) = ids.len().checked_sub(1) else { return Err(Error::Request("the prompt has no tokens".into())) };
         self.fits(ids.len())?;
         self.truncate(common.min(last));
-        let mut at = self.tokens.len();
-        while at < ids.len() {
-            let n = self.step_size(ids.len() - at);
-            let end = ids.len().min(at + n);
-            if end == ids.len() {
-                let results = self.step(&ids[at..end], n, Wanted::Last(outputs))?;
-                progress(end);
-                return Ok(results);
+        loop {
+            let left = &ids[self.tokens.len()..];
+            let size = self.step_size(left.len());
+            if size >= left.len() {
+                return self.step(left, size, Wanted::Last(outputs));
             }
-            self.step(&ids[at..end], n, Wanted::Nothing)?;
-            progress(end);
-            at = end;
+            self.step(&left[..size], size, Wanted::Nothing)?;
         }
-        Err(Error::invalid("sequence", "a prompt ended before its last token"))
+    }
+
+    /// Refuses ids that are no tokens of the model.
+    pub(super) fn knows(&self, ids: &[u32]) -> Result<()> {
+        let vocabulary = self.engine.model().vocabulary();
+        match ids.iter().find(|id| **id as usize >= vocabulary) {
+            Some(id) => Err(Error::Request(format!("token {id} is not in the vocabulary of {vocabulary}"))),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a length beyond the context.
@@ -149,10 +152,7 @@ impl Sequence {
     /// Runs `ids` at the end of the sequence in a step of `size` tokens, and returns what is wanted.
     pub(super) fn step(&mut self, ids: &[u32], size: usize, wanted: Wanted<'_>) -> Result<Vec<Tensor>> {
         let start = self.tokens.len();
-        let vocabulary = self.engine.model().vocabulary() as u32;
-        if let Some(id) = ids.iter().find(|id| **id >= vocabulary) {
-            return Err(Error::Request(format!("token {id} is not in the vocabulary of {vocabulary}")));
-        }
+        self.knows(ids)?;
         self.fits(start + ids.len())?;
         self.pool.reserve(SLOT, start + ids.len())?;
         let padded = |used: Vec<u32>, fill: u32| {

@@ -11,7 +11,7 @@ use super::engine::{Engine, Options};
 use super::generation::{Piece, Prompt, Request};
 use crate::error::Result;
 
-/// Pieces of a text that a thread is generating. Dropping it ends the thread after the token under way.
+/// Pieces of a text that a thread is generating. Dropping it ends the thread at the next token.
 pub struct TextStream(Arc<Mutex<Shared>>);
 
 #[derive(Default)]

@@ -11,11 +11,25 @@ use super::weights::Slice;
 use super::{Gpu, WeightStore, map};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::kernel::caps::Width;
 use crate::kernel::{Dispatch, Resource};
 use crate::plan::{Place, Plan, Request};
 
 /// GPU time that one submit should stay below, so that no watchdog fires and a desktop's own drawing goes on.
 const SUBMIT_LIMIT: Duration = Duration::from_millis(500);
+
+/// Seconds per arithmetic operation, as the last run of any plan showed.
+pub struct Pace(f64);
+
+impl Pace {
+    /// A cautious guess before the first run.
+    pub fn guess(width: Width) -> Self {
+        Pace(match width {
+            Width::Wide => 1.0 / 100e9,
+            Width::Narrow => 1.0 / 10e9,
+        })
+    }
+}
 
 /// Where a plan's values lie outside the weights.
 pub struct Storage {
@@ -48,8 +62,6 @@ pub struct Executable {
     readback: wgpu::Buffer,
     /// `(buffer, offset, bytes)` of each output.
     outputs: Vec<(wgpu::Buffer, u64, u64)>,
-    /// Seconds per arithmetic operation as last measured; none before the first run.
-    pace: Option<f64>,
 }
 
 impl Executable {
@@ -81,7 +93,7 @@ impl Executable {
         let bytes = outputs.iter().map(|o| o.bytes.next_multiple_of(4)).sum();
         let readback = gpu.buffer("results", bytes, Usage::MAP_READ | Usage::COPY_DST)?;
 
-        let keys: Vec<Key> = plan.dispatches().map(|d| key(&plan, d)).collect();
+        let keys: Vec<Key> = plan.dispatches().map(key).collect();
         let mut pipelines = gpu.pipelines(&keys)?.into_iter();
         let stride = u64::from(gpu.info().caps.uniform_align);
         let size = |d: &Dispatch| (d.params.len() as u64 * 4).max(4).next_multiple_of(16).next_multiple_of(stride);
@@ -112,19 +124,19 @@ impl Executable {
         gpu.0.queue.submit([]);
         gpu.wait()?;
         mapped.check(gpu, "mapping the upload buffer")?;
-        Ok(Executable { gpu: gpu.clone(), request, graph, plan, steps, inputs, upload, readback, outputs, pace: None })
+        Ok(Executable { gpu: gpu.clone(), request, graph, plan, steps, inputs, upload, readback, outputs })
     }
 
-    /// Runs the plan: `inputs` are the bytes of each input in the plan's order of offsets, results those of each output.
+    /// Runs the plan and measures its pace: `inputs` are the bytes of each input in the plan's order of offsets, results those of each output.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails or is lost.
-    pub fn run(&mut self, inputs: &[(u64, &[u8])]) -> Result<Vec<Vec<u8>>> {
+    pub fn run(&self, inputs: &[(u64, &[u8])], pace: &mut Pace) -> Result<Vec<Vec<u8>>> {
         let gpu = self.gpu.clone();
         gpu.guard("running a plan", || {
             let started = std::time::Instant::now();
             self.write_inputs(inputs)?;
-            let slices = self.slices();
+            let slices = self.slices(pace);
             for (i, range) in slices.iter().enumerate() {
                 let mut encoder = gpu.0.device.create_command_encoder(&Default::default());
                 if i == 0 {
@@ -148,7 +160,7 @@ impl Executable {
             let results = self.results();
             self.readback.unmap();
             let flops: u64 = self.plan.steps.iter().map(|s| s.flops).sum();
-            self.pace = Some(started.elapsed().as_secs_f64() / flops.max(1) as f64);
+            *pace = Pace(started.elapsed().as_secs_f64() / flops.max(1) as f64);
             results
         })
     }
@@ -217,12 +229,12 @@ impl Executable {
         }
     }
 
-    /// Cuts the steps into runs that should each stay below [`SUBMIT_LIMIT`] at the pace of the last run.
-    fn slices(&self) -> Vec<std::ops::Range<usize>> {
+    /// Cuts the steps into runs that should each stay below [`SUBMIT_LIMIT`] at that pace. A single step is never cut.
+    fn slices(&self, pace: &Pace) -> Vec<std::ops::Range<usize>> {
         let limit = SUBMIT_LIMIT.as_secs_f64();
         let (mut slices, mut start, mut time) = (Vec::new(), 0, 0.0);
         for (i, step) in self.plan.steps.iter().enumerate() {
-            time += step.flops as f64 * self.pace.unwrap_or(0.0);
+            time += step.flops as f64 * pace.0;
             if time > limit && i > start {
                 slices.push(start..i);
                 (start, time) = (i, 0.0);
@@ -256,12 +268,8 @@ pub(super) fn place(
     }
 }
 
-fn key(plan: &Plan, dispatch: &Dispatch) -> Key {
-    let read_only = |resource: &Resource| match resource {
-        Resource::Value(i) => matches!(plan.values[*i].place, Place::Weight { .. }),
-        Resource::Plane { .. } => true,
-    };
-    let bindings = dispatch.bindings.iter().map(|b| (b.group, b.binding, read_only(&b.resource))).collect();
+fn key(dispatch: &Dispatch) -> Key {
+    let bindings = dispatch.bindings.iter().map(|b| (b.group, b.binding, b.constant)).collect();
     Key { kernel: dispatch.kernel.clone(), bindings }
 }
 
@@ -287,7 +295,7 @@ fn bind(
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer: &slice.buffer,
                     offset: slice.offset,
-                    // Vectors are read whole, so a binding's size is a multiple of 16; its storage is padded as far.
+                    // Vectors are read whole, so a binding's size is a multiple of 16 where the buffer goes on so far.
                     size: std::num::NonZeroU64::new(slice.bytes.next_multiple_of(16).min(slice.buffer.size() - slice.offset)),
                 }),
             })

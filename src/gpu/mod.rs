@@ -79,28 +79,34 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: DeviceInfo,
-    pipelines: pipelines::Pipelines,
+    pipelines: Arc<pipelines::Pipelines>,
     counters: AtomicCounters,
 }
 
 /// All adapters that wgpu finds, in its order.
 pub fn devices() -> Vec<DeviceInfo> {
-    adapters().iter().enumerate().map(|(i, a)| describe(i, a)).collect()
+    described(&adapters())
+}
+
+fn described(adapters: &[wgpu::Adapter]) -> Vec<DeviceInfo> {
+    adapters.iter().enumerate().map(|(i, a)| describe(i, &a.get_info(), &a.limits(), a.features())).collect()
 }
 
 /// OpenGL is looked at where nothing better is there, or where `WGPU_BACKEND` asks for it: it would list the same devices
 /// again, and its set-up writes to standard error on machines without a display.
 fn adapters() -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let find = |backends| pollster::block_on(instance.enumerate_adapters(backends));
+    let find = |backends| {
+        let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
+        pollster::block_on(instance.enumerate_adapters(backends))
+    };
     match wgpu::Backends::from_env() {
         Some(backends) => find(backends),
         None => Some(find(wgpu::Backends::PRIMARY)).filter(|found| !found.is_empty()).unwrap_or_else(|| find(wgpu::Backends::GL)),
     }
 }
 
-fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
-    let (info, limits) = (adapter.get_info(), adapter.limits());
+fn describe(index: usize, info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> DeviceInfo {
     let kind = match info.device_type {
         wgpu::DeviceType::DiscreteGpu => "discrete",
         wgpu::DeviceType::IntegratedGpu => "integrated",
@@ -114,8 +120,8 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> DeviceInfo {
         kind: kind.into(),
         backend: info.backend.to_string(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-        refused: refusal(&limits),
-        caps: caps(&info, &limits, adapter.features()),
+        refused: refusal(limits),
+        caps: caps(info, limits, features),
     }
 }
 
@@ -153,7 +159,7 @@ impl Gpu {
     /// driver refuses to open it.
     pub fn open(choice: &DeviceChoice) -> Result<Self> {
         let adapters = adapters();
-        let found: Vec<DeviceInfo> = adapters.iter().enumerate().map(|(i, a)| describe(i, a)).collect();
+        let found = described(&adapters);
         let chosen = choose(choice, &found)?;
         let adapter = &adapters[chosen.index];
         let descriptor = wgpu::DeviceDescriptor {
@@ -165,7 +171,7 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::Device { device: chosen.name.clone(), what: format!("cannot be opened: {e}") })?;
-        Ok(Gpu::new(device, queue, chosen))
+        Ok(Gpu::new(device, queue, chosen, Arc::default()))
     }
 
     /// Runs on a device that the host application owns. The device should have been requested with the adapter's
@@ -174,25 +180,16 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoDevice`] when its limits are below what plain kernels need.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
-        let (adapter, limits) = (device.adapter_info(), device.limits());
-        if let Some(reason) = refusal(&limits) {
-            return Err(Error::NoDevice(format!("the host's device '{}' cannot run plans: {reason}", adapter.name)));
+        let info = describe(0, &device.adapter_info(), &device.limits(), device.features());
+        match &info.refused {
+            Some(reason) => Err(Error::NoDevice(format!("the host's device '{}' cannot run plans: {reason}", info.name))),
+            None => Ok(Gpu::new(device, queue, info, Arc::default())),
         }
-        let info = DeviceInfo {
-            index: 0,
-            name: adapter.name.clone(),
-            kind: format!("{:?}", adapter.device_type).to_lowercase(),
-            backend: adapter.backend.to_string(),
-            driver: format!("{} {}", adapter.driver, adapter.driver_info).trim().to_owned(),
-            refused: None,
-            caps: caps(&adapter, &limits, device.features()),
-        };
-        Ok(Gpu::new(device, queue, info))
     }
 
-    fn new(device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo) -> Self {
+    fn new(device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo, pipelines: Arc<pipelines::Pipelines>) -> Self {
         log::info!("device '{}' ({}, {}), {:?}", info.name, info.backend, info.driver, info.caps);
-        Gpu(Arc::new(Inner { device, queue, info, pipelines: Default::default(), counters: Default::default() }))
+        Gpu(Arc::new(Inner { device, queue, info, pipelines, counters: Default::default() }))
     }
 
     /// What identifies the device.
@@ -204,7 +201,7 @@ impl Gpu {
     pub fn with_caps(&self, change: impl FnOnce(&mut Caps)) -> Self {
         let mut info = self.0.info.clone();
         change(&mut info.caps);
-        Gpu::new(self.0.device.clone(), self.0.queue.clone(), info)
+        Gpu::new(self.0.device.clone(), self.0.queue.clone(), info, self.0.pipelines.clone())
     }
 
     /// What the device was asked for so far.

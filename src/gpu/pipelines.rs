@@ -88,8 +88,9 @@ impl Gpu {
             force_loop_bounding: false,
             ..wgpu::ShaderRuntimeChecks::checked()
         };
-        // SAFETY: the source is linked from this crate's own files, whose loops end and whose indices stay within
-        // bindings that are sized by the plan; every variant is run with bounds checks in the tests.
+        // SAFETY: the source is linked from this crate's own files. Their loops end, and their indices stay within bindings
+        // that the plan sizes; indices that come from inputs (tokens, positions, slots, pages, rows, targets) are clamped or
+        // skipped in the shader. Every variant is run with bounds checks in the tests.
         #[allow(unsafe_code)]
         unsafe {
             self.0.device.create_shader_module_trusted(descriptor, checks)

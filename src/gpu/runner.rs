@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::executable::{Executable, Storage};
+use super::executable::{Executable, Pace, Storage};
 use super::weights::Progress;
 use super::{Gpu, WeightStore};
 use crate::error::{Error, Result};
@@ -22,6 +22,7 @@ pub struct Runner {
     pub(super) weights: Arc<WeightStore>,
     pub(super) storage: Storage,
     ready: Vec<Executable>,
+    pace: Pace,
 }
 
 impl Runner {
@@ -48,7 +49,8 @@ impl Runner {
             states.insert(i, gpu.buffer(&format!("the state '{}'", value.name), bytes, usage)?);
         }
         let arena = gpu.buffer("activations", 4, usage)?;
-        Ok(Runner { gpu: gpu.clone(), graph, weights, storage: Storage { arena, states }, ready: Vec::new() })
+        let pace = Pace::guess(gpu.info().caps.width);
+        Ok(Runner { gpu: gpu.clone(), graph, weights, storage: Storage { arena, states }, ready: Vec::new(), pace })
     }
 
     /// The device.
@@ -77,24 +79,11 @@ impl Runner {
     pub fn run(&mut self, request: &Request, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         interpreter::check_inputs(&self.graph, &request.symbols, inputs)?;
         let at = self.position(request, &mut |_, _| {})?;
-        let executable = &mut self.ready[at];
+        let executable = &self.ready[at];
         let plan = executable.plan.clone();
-        let results = executable.run(&placed(&self.graph, &plan, inputs))?;
+        let results = executable.run(&placed(&self.graph, &plan, inputs), &mut self.pace)?;
         let tensor = |(i, bytes): (&usize, Vec<u8>)| Tensor::from_bytes(plan.values[*i].dtype, &plan.values[*i].shape, &bytes);
         plan.outputs.iter().zip(results).map(tensor).collect()
-    }
-
-    /// Sets all states to zero.
-    ///
-    /// # Errors
-    /// [`Error::Device`].
-    pub fn clear(&mut self) -> Result<()> {
-        self.gpu.guard("clearing states", || {
-            let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
-            self.storage.states.values().for_each(|b| encoder.clear_buffer(b, 0, None));
-            self.gpu.submit(encoder.finish());
-            self.gpu.wait()
-        })
     }
 
     pub(super) fn executable(&mut self, request: &Request) -> Result<&mut Executable> {

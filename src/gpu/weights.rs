@@ -92,12 +92,17 @@ impl WeightStore {
         state.expected = jobs.iter().map(|(_, _, w, packed, dense)| slab_bytes(w, *packed, *dense)).sum();
         let mut done = 0;
         for (i, name, weight, packed, dense) in jobs {
+            let mut chunks = Vec::new();
             for rows in packed.into_iter().flatten() {
                 let chunk = self.upload_packed(state, name, weight, rows, &mut |n| {
                     done += n;
                     progress(done, total);
                 })?;
-                state.stored.entry(i).or_default().chunks.push(chunk);
+                chunks.push(chunk);
+            }
+            if packed.is_some() {
+                // Only whole weights count as stored, so that a failed upload can be tried again.
+                state.stored.entry(i).or_default().chunks = chunks;
             }
             if dense {
                 let slice = self.upload_dense(state, name, weight)?;

@@ -1,4 +1,4 @@
-//! A graph as text: one line per input, state and node.
+//! A graph as text: one line per input, state, weight, node and output.
 
 use std::fmt;
 

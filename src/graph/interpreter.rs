@@ -35,6 +35,11 @@ pub fn run(graph: &Graph, symbols: &Symbols, inputs: Vec<Tensor>, states: &mut S
     check_inputs(graph, symbols, &inputs)?;
     let mut values: Vec<Option<Arc<Tensor>>> = vec![None; graph.values.len()];
     graph.inputs.iter().zip(inputs).for_each(|(id, tensor)| values[id.0] = Some(Arc::new(tensor)));
+    let lost =
+        graph.values.iter().enumerate().find(|(i, v)| matches!(v.origin, Origin::State) && !states.0.contains_key(&ValueId(*i)));
+    if let Some((_, value)) = lost {
+        return Err(Error::Request(format!("the state '{}' was lost when an earlier run failed", value.name)));
+    }
     // A state is moved into the run, so that the node that updates it is its only holder; its updates move it back.
     let mut holder: BTreeMap<ValueId, ValueId> = BTreeMap::new();
     for (id, tensor) in std::mem::take(&mut states.0) {

@@ -76,7 +76,7 @@ impl Graph {
         &self.values[id.0]
     }
 
-    /// The input, weight or state called `name`.
+    /// The first value called `name`.
     pub fn find(&self, name: &str) -> Option<ValueId> {
         self.values.iter().position(|v| v.name == name).map(ValueId)
     }

@@ -2,7 +2,7 @@
 //!
 //! WGSL lets a module's declarations stand in any order, so linking is joining texts: the shader file calls functions
 //! that it does not define, the kernel names the provider files that define them, and files of its `LIBRARY` come in
-//! by themselves when one of their functions is called. Two files that define one function are refused; that nothing
+//! by themselves when one of their functions or structures is used. Two files that define one name are refused; that nothing
 //! is missing is seen when the module is validated, which a test does for every kernel that can be planned.
 
 use std::collections::BTreeSet;
@@ -44,6 +44,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "load/q5_k",
     "load/q6_k",
     "load/q8_0",
+    "load/quads",
     "load/x_broadcast",
     "load/x_quads",
     "load/x_scalars",
@@ -61,8 +62,8 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "top_k",
 ];
 
-/// Files that are linked in whenever one of their functions is called; all others must be named by the kernel.
-const LIBRARY: &[&str] = &["linear", "functions", "order", "load/bits"];
+/// Files that are linked in whenever one of their functions is called or one of their structures made; all others must be named by the kernel.
+const LIBRARY: &[&str] = &["linear", "functions", "order", "load/quads", "load/bits"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {
@@ -72,7 +73,7 @@ pub fn file(stem: &str) -> Option<&'static str> {
 /// The WGSL text of a kernel, with the entry point `main`.
 ///
 /// # Errors
-/// [`Error::Invalid`] when a file does not exist or two files define one function.
+/// [`Error::Invalid`] when a file does not exist or two files define one name.
 pub fn link(kernel: &Kernel) -> Result<String> {
     let invalid = |what: String| Error::invalid(format!("kernel {kernel}"), what);
     let mut text = prelude(kernel);
@@ -98,9 +99,12 @@ pub fn link(kernel: &Kernel) -> Result<String> {
     Ok(text)
 }
 
-/// The names of the functions that a shader file defines.
+/// The names of the functions and structures that a shader file defines, but for what every kernel has of its own.
 fn definitions(source: &str) -> impl Iterator<Item = &str> {
-    source.lines().filter_map(|line| line.strip_prefix("fn ")?.split('(').next()).filter(|name| *name != "main")
+    source
+        .lines()
+        .filter_map(|line| line.strip_prefix("fn ").or(line.strip_prefix("struct "))?.split(['(', ' ']).next())
+        .filter(|name| !matches!(*name, "main" | "Params"))
 }
 
 /// Whether `name` is called somewhere in `text`.

@@ -109,6 +109,8 @@ pub struct Binding {
     pub resource: Resource,
     /// Whether the kernel writes it.
     pub writes: bool,
+    /// Whether it is a weight, bound read-only.
+    pub constant: bool,
 }
 
 /// One launch of a kernel.
@@ -133,13 +135,20 @@ impl Dispatch {
     fn bind(mut self, group: u32, resource: Resource, writes: bool) -> Self {
         let first = u32::from(group == 0);
         let taken = self.bindings.iter().filter(|b| b.group == group).count() as u32;
-        self.bindings.push(Binding { group, binding: first + taken, resource, writes });
+        self.bindings.push(Binding { group, binding: first + taken, resource, writes, constant: false });
         self
     }
 
     /// Binds a value that the kernel reads at the next place of group 0.
     pub fn read(self, value: usize) -> Self {
         self.bind(0, Resource::Value(value), false)
+    }
+
+    /// Binds a weight as plain f32, read-only, at the next place of group 0.
+    pub fn constant(self, value: usize) -> Self {
+        let mut dispatch = self.bind(0, Resource::Value(value), false);
+        dispatch.bindings.iter_mut().next_back().into_iter().for_each(|b| b.constant = true);
+        dispatch
     }
 
     /// Binds a value that the kernel writes at the next place of group 0.
@@ -151,7 +160,7 @@ impl Dispatch {
     pub fn weight(mut self, value: usize, chunk: usize, planes: [bool; 3]) -> Self {
         for plane in (0..3).filter(|p| planes[*p]) {
             let resource = Resource::Plane { value, chunk, plane };
-            self.bindings.push(Binding { group: 1, binding: plane as u32, resource, writes: false });
+            self.bindings.push(Binding { group: 1, binding: plane as u32, resource, writes: false, constant: true });
         }
         self
     }

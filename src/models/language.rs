@@ -3,6 +3,7 @@
 //! A step works on `T` tokens of any sequences and yields logits for `R` of them. Its graph has the inputs of
 //! [`StepInputs`] and offers the outputs of [`Outputs`]; a run computes only those that it asks for.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -64,14 +65,16 @@ impl Outputs {
     pub const LOGITS: usize = 0;
     /// `[R]` u32: the best token of each row.
     pub const BEST: usize = 1;
+    /// `[R]` f32: its logit, minus infinity where no logit is a number.
+    pub const BEST_LOGIT: usize = 2;
     /// `[R]` f32: the negative log-likelihood of each row's target.
-    pub const NLL: usize = 2;
+    pub const NLL: usize = 3;
 
-    /// The places of values `[R, n]` f32 and ids `[R, n]` u32 of the best `n >= k`, with that `n`; none where only the
-    /// logits as a whole will do.
-    pub fn top_k(k: usize, vocabulary: usize) -> Option<([usize; 2], usize)> {
+    /// The places of values `[R, n]` f32 and ids `[R, n]` u32 of the best `n >= k`; none where only the logits as a whole
+    /// will do.
+    pub fn top_k(k: usize, vocabulary: usize) -> Option<[usize; 2]> {
         let offered = TOP_K.iter().filter(|n| **n < vocabulary).position(|n| *n >= k)?;
-        Some(([3 + 2 * offered, 4 + 2 * offered], TOP_K[offered]))
+        Some([4 + 2 * offered, 5 + 2 * offered])
     }
 }
 
@@ -92,25 +95,22 @@ pub struct LanguageModel {
 /// The tensors of a file as weights of a graph; remembers which were used.
 pub(super) struct Tensors<'a> {
     file: &'a Arc<Gguf>,
-    used: Mutex<Vec<bool>>,
+    used: Mutex<HashSet<String>>,
 }
 
 impl Tensors<'_> {
-    fn weight(&self, tensor: &TensorInfo, at: usize) -> Result<Weight> {
+    fn weight(&self, tensor: &TensorInfo) -> Result<Weight> {
         // Names the tensor when its type cannot be loaded.
         self.file.data(tensor)?;
         let dtype = tensor.dtype.ok_or_else(|| Error::Unsupported(format!("tensor '{}'", tensor.name)))?;
-        if let Some(used) = self.used.lock().unwrap_or_else(|e| e.into_inner()).get_mut(at) {
-            *used = true;
-        }
+        self.used.lock().unwrap_or_else(|e| e.into_inner()).insert(tensor.name.clone());
         let owner: Owner = Arc::new(WholeFile(self.file.clone()));
         Weight::new(dtype, &tensor.shape, owner, tensor.offset..tensor.offset + tensor.bytes)
     }
 
     /// The tensor `name`, if there is one.
     pub(super) fn optional(&self, name: &str) -> Result<Option<Weight>> {
-        let found = self.file.tensors().iter().position(|t| t.name == name);
-        found.map(|at| self.weight(&self.file.tensors()[at], at)).transpose()
+        self.file.tensor(name).map(|tensor| self.weight(tensor)).transpose()
     }
 
     /// The tensor `name`.
@@ -121,7 +121,8 @@ impl Tensors<'_> {
     /// Refuses a file with tensors that the model did not use: it would compute something else than was trained.
     fn finish(self) -> Result<()> {
         let used = self.used.into_inner().unwrap_or_else(|e| e.into_inner());
-        let unused: Vec<&str> = self.file.tensors().iter().zip(used).filter(|(_, u)| !u).map(|(t, _)| t.name.as_str()).collect();
+        let names = self.file.tensors().iter().map(|t| t.name.as_str());
+        let unused: Vec<&str> = names.filter(|name| !used.contains(*name)).collect();
         match unused.split_first() {
             None => Ok(()),
             Some((first, [])) => Err(Error::Unsupported(format!("the tensor '{first}' in a model of this architecture"))),
@@ -204,14 +205,13 @@ impl LanguageModel {
     pub fn graph(&self, cache: &CacheShape, cache_dtype: DType) -> Result<(Graph, Vec<(&'static str, usize)>)> {
         let mut b = GraphBuilder::new();
         let inputs = StepInputs::declare(&mut b, cache);
-        let tensors = Tensors { file: &self.file, used: Mutex::new(vec![false; self.file.tensors().len()]) };
+        let tensors = Tensors { file: &self.file, used: Mutex::default() };
         let logits = match &self.architecture {
             Architecture::Llama(llama) => llama.build(&mut b, &tensors, &inputs, cache, cache_dtype)?,
         };
         tensors.finish()?;
         b.output(logits);
-        let best = b.one("best", ArgMax, &[logits])?;
-        b.output(best);
+        b.node("best", ArgMax, &[logits])?.into_iter().for_each(|id| b.output(id));
         let nll = b.one("nll", Nll, &[logits, inputs.targets])?;
         b.output(nll);
         for k in TOP_K.into_iter().filter(|k| *k < self.vocabulary()) {

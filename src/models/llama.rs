@@ -11,8 +11,15 @@ use crate::ops::{Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, 
 use crate::session::pages::{CacheShape, PAGE};
 use crate::shape::Dim;
 
-/// Contexts beyond this are cut, so that a file's claim cannot make the rotary table large.
+/// Contexts beyond this are cut, so that a file's claim cannot make the rotary table large: with the largest head it
+/// stays below 64 MiB.
 const MOST_CONTEXT: usize = 1 << 20;
+
+/// Elements of the largest head that attention kernels take.
+const MOST_HEAD_DIM: usize = 1024;
+
+/// More heads than any model has, few enough that no product of sizes overflows.
+const MOST_HEADS: usize = 1 << 16;
 
 /// The numbers of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +85,17 @@ impl Llama {
                 "attention.head_count_kv",
                 format!("{kv_heads} does not divide {heads}"),
             ),
-            (head_dim > 0 && head_dim.is_multiple_of(4), "attention.key_length", format!("{head_dim} is no multiple of 4")),
+            (
+                (4..=MOST_HEAD_DIM).contains(&head_dim) && head_dim.is_multiple_of(4),
+                "attention.key_length",
+                format!("{head_dim} is no multiple of 4 up to {MOST_HEAD_DIM}"),
+            ),
+            (heads <= MOST_HEADS, "attention.head_count", format!("is {heads}, at most {MOST_HEADS} are sane")),
+            (
+                model.epsilon >= 0.0 && model.epsilon.is_finite(),
+                "attention.layer_norm_rms_epsilon",
+                format!("is {}", model.epsilon),
+            ),
             (value_dim == head_dim, "attention.value_length", format!("{value_dim} differs from {head_dim}")),
             (
                 model.rope_dim > 0 && model.rope_dim <= head_dim && model.rope_dim.is_multiple_of(2),

@@ -45,6 +45,12 @@ impl RopeScaling {
             Some("llama3") => {
                 let original: u32 = file.require(&format!("{arch}.rope.scaling.original_context_length"))?;
                 let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
+                if high <= low {
+                    return Err(Error::format(
+                        format!("{arch}.rope.scaling.high_freq_factor"),
+                        format!("{high} is not above {low}"),
+                    ));
+                }
                 Ok(RopeScaling::Llama3 { factor: number("factor")?, low, high, original: f64::from(original) })
             }
             Some(other) => Err(Error::Unsupported(format!("rotary scaling '{other}'"))),

@@ -120,6 +120,11 @@ impl Rule for Attention {
         for cache in [k, v] {
             expect_cache("Attention", cache, Some(self.kv_heads * self.head_dim))?;
         }
+        let geometry = |i: usize| k.shape.0[i].constant();
+        if (geometry(1), geometry(3)) != (Some(self.kv_heads), Some(self.head_dim)) {
+            let what = format!("'k' is {k}, expected {} heads of {}", self.kv_heads, self.head_dim);
+            return Err(Error::shape("Attention", what));
+        }
         if k != v {
             return Err(Error::shape("Attention", format!("'k' {k} and 'v' {v} differ")));
         }
@@ -151,7 +156,7 @@ impl Rule for Attention {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let [q, k, v, slots, positions, blocks] = [0, 1, 2, 3, 4, 5].map(|i| &cx.inputs[i]);
         let params = [q.rows(), self.heads, self.kv_heads, blocks.columns()].map(|n| n as u32);
-        let params = params.into_iter().chain([self.scale.to_bits()]).collect();
+        let params = params.into_iter().chain([self.scale.to_bits(), blocks.rows() as u32, k.shape[0] as u32]).collect();
         let (kernel, grid) = self.choose(cx, q.rows())?;
         let kernel = kernel.provider(format!("load/cache_{}", k.dtype));
         let kernel = kernel.constant("QUADS", (self.head_dim / 4) as u32).constant("PAGE", k.shape[2] as u32);
@@ -160,7 +165,7 @@ impl Rule for Attention {
         Ok(())
     }
 
-    /// Bounded by the whole pool, since lengths are known only when a step runs.
+    /// For the whole pool but at most 4096 positions, since lengths are known only when a step runs.
     fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {
         let context = (inputs[1][0] * inputs[1][2]) as u64;
         4 * inputs[0].iter().product::<usize>() as u64 * context.min(4096)

@@ -100,10 +100,10 @@ impl Rule for CacheWrite {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let [x, cache, slots, positions, blocks] = [0, 1, 2, 3, 4].map(|i| &cx.inputs[i]);
-        let [_, heads, page, dim] = [0, 1, 2, 3].map(|i| cache.shape[i]);
+        let [pages, heads, page, dim] = [0, 1, 2, 3].map(|i| cache.shape[i]);
         let kernel = Kernel::new("cache_write").provider(format!("load/cache_{}", cache.dtype));
         let quads = x.len() / 4;
-        let params = [x.rows(), heads, page, dim / 4, blocks.columns()].map(|n| n as u32).to_vec();
+        let params = [x.rows(), heads, page, dim / 4, blocks.columns(), blocks.rows(), pages].map(|n| n as u32).to_vec();
         let grid = linear_grid(quads.div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
         let dispatch = Dispatch::new(kernel, params, grid).write(cx.outputs[0].value).read(x.value).read(slots.value);
         cx.emit(dispatch.read(positions.value).read(blocks.value));

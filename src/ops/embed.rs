@@ -33,8 +33,7 @@ impl Rule for Embed {
     }
 
     /// The same product of the same numbers, in a device's rounding: a unit in the last place of the largest term.
-    fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
-        let _ = inputs;
+    fn tolerance(&self, _: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![dequantisation_tolerance(outputs[0].as_f32()?, outputs[0].columns())])
     }
 

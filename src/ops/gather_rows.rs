@@ -38,7 +38,7 @@ impl Rule for GatherRows {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, rows, out) = (&cx.inputs[0], &cx.inputs[1], &cx.outputs[0]);
         let grid = linear_grid(out.len().div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
-        let params = vec![out.rows() as u32, out.columns() as u32];
+        let params = vec![out.rows() as u32, out.columns() as u32, x.rows() as u32];
         cx.emit(Dispatch::new(Kernel::new("gather_rows"), params, grid).read(x.value).read(rows.value).write(out.value));
         Ok(())
     }

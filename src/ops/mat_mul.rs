@@ -53,7 +53,7 @@ impl Rule for MatMul {
     fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>> {
         let (x, weight) = (inputs[0].tensor()?, inputs[1].weight()?);
         let others = inputs[2..].iter().map(|o| o.tensor()?.as_f32()).collect::<Result<Vec<_>>>()?;
-        let mut out = products(x, weight, |x, w| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + x * w))?;
+        let mut out = products(x, weight, |product| product)?;
         for (i, value) in out.iter_mut().enumerate() {
             let sum = *value;
             *value = self.tail.eval(&|o| if o == 0 { sum } else { others[o as usize - 1][i] });
@@ -66,8 +66,8 @@ impl Rule for MatMul {
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let (x, weight) = (inputs[0].tensor()?, inputs[1].weight()?);
         let others = inputs[2..].iter().map(|o| o.tensor()?.as_f32()).collect::<Result<Vec<_>>>()?;
-        let sums = products(x, weight, |x, w| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + x * w))?;
-        let magnitudes = products(x, weight, |x, w| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + (x * w).abs()))?;
+        let sums = products(x, weight, |product| product)?;
+        let magnitudes = products(x, weight, f32::abs)?;
         let error = sum_error(weight.columns() + 3);
         let bounds = sums.iter().zip(&magnitudes).enumerate().map(|(i, (sum, magnitude))| {
             let operand = |o: u32| if o == 0 { *sum } else { others[o as usize - 1][i] };
@@ -84,10 +84,15 @@ impl Rule for MatMul {
         for (chunk, rows) in weight.operand.chunks.iter().enumerate() {
             let params = [x.rows(), x.columns(), rows.len(), rows.start, out.columns(), weight.groups].map(|n| n as u32).to_vec();
             let across = rows.len().div_ceil(choice.rows);
-            if across > cx.caps.max_grid as usize {
-                return Err(Error::Unsupported(format!("a product with {} rows in one binding", rows.len())));
+            let down = x.rows().div_ceil(choice.tokens);
+            if across.max(down) > cx.caps.max_grid as usize {
+                return Err(Error::Unsupported(format!(
+                    "a product of {} tokens with {} rows in one binding",
+                    x.rows(),
+                    rows.len()
+                )));
             }
-            let grid = [across as u32, x.rows().div_ceil(choice.tokens) as u32, 1];
+            let grid = [across as u32, down as u32, 1];
             let mut dispatch = Dispatch::new(choice.kernel.clone().tail(self.tail.clone()), params, grid);
             dispatch = dispatch.read(x.value).write(out.value).weight(weight.operand.value, chunk, weight.planes());
             for other in &cx.inputs[2..] {
@@ -104,16 +109,17 @@ impl Rule for MatMul {
     }
 }
 
-/// `f(x[t, :], weight[n, :])` for every `[t, n]`; each weight row is dequantised once.
-fn products(x: &Tensor, weight: &Weight, f: impl Fn(&[f32], &[f32]) -> f32 + Sync) -> Result<Vec<f32>> {
+/// `sum_k f(x[t, k] * weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
+fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Result<Vec<f32>> {
     let (tokens, k, n) = (x.shape()[0], weight.columns(), weight.rows());
     let x = x.as_f32()?;
+    let sum = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + f(x * w));
     let mut by_row = vec![0.0; tokens * n];
     by_row.par_chunks_mut(tokens.max(1)).enumerate().try_for_each_init(
         || vec![0.0; k],
         |w, (row, out)| {
             weight.row(row, w)?;
-            out.iter_mut().zip(x.chunks_exact(k)).for_each(|(out, x)| *out = f(x, w));
+            out.iter_mut().zip(x.chunks_exact(k)).for_each(|(out, x)| *out = sum(x, w));
             Ok::<_, Error>(())
         },
     )?;

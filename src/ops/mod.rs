@@ -1,6 +1,6 @@
 //! Every op: its shape rule, its CPU reference, the error a device may have, and its lowering to kernels.
 //!
-//! An op has one home: `src/ops/<op>.rs`, `shaders/<op>*.wgsl` and one line of the `ops!` list below. The reference
+//! An op has one home: `src/ops/<op>.rs`, its shaders (whose names begin with the op's, but for `mat_vec*`) and one line of the `ops!` list below. The reference
 //! is the definition: written to be read, accumulating in f32 one after another; kernels are tested against it.
 
 mod arg_max;

@@ -49,7 +49,7 @@ impl Rule for RmsNorm {
         let kernel = cx.reduction(Kernel::new("rms_norm"), cx.row_lanes(x.columns()));
         let params = vec![x.rows() as u32, x.columns() as u32, self.epsilon.to_bits()];
         let grid = crate::kernel::linear_grid(x.rows(), cx.caps);
-        cx.emit(Dispatch::new(kernel, params, grid).read(x.value).read(gain.value).write(out.value));
+        cx.emit(Dispatch::new(kernel, params, grid).read(x.value).constant(gain.value).write(out.value));
         Ok(())
     }
 

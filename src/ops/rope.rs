@@ -77,7 +77,8 @@ impl Rule for Rope {
         if !whole || self.dim > self.head_dim || !self.dim.is_multiple_of(2) || self.dim == 0 {
             return Err(Error::shape("Rope", format!("'x' {x} has no heads of {} with {} turned", self.head_dim, self.dim)));
         }
-        if table.shape.columns() != Some(self.dim) || positions.shape.0[0] != x.shape.0[0] {
+        let strides = table.shape.0[0].constant().is_some_and(|rows| rows > STRIDE);
+        if !strides || table.shape.columns() != Some(self.dim) || positions.shape.0[0] != x.shape.0[0] {
             return Err(Error::shape("Rope", format!("'x' {x}, 'positions' {positions} and 'table' {table} do not agree")));
         }
         Ok(vec![x.clone()])
@@ -121,10 +122,11 @@ impl Rule for Rope {
         let kernel = Kernel::new("rope").constant("HALVES", halves);
         // One invocation turns one pair or copies two elements that are not turned.
         let pairs = x.len().div_ceil(2);
-        let params = [x.rows(), x.columns(), self.head_dim, self.dim].map(|n| n as u32).to_vec();
+        let strides = table.rows() - STRIDE;
+        let params = [x.rows(), x.columns(), self.head_dim, self.dim, strides].map(|n| n as u32).to_vec();
         let grid = linear_grid(pairs.div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
         let dispatch = Dispatch::new(kernel, params, grid).read(x.value).read(positions.value);
-        cx.emit(dispatch.read(table.value).write(out.value));
+        cx.emit(dispatch.constant(table.value).write(out.value));
         Ok(())
     }
 

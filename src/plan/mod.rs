@@ -54,7 +54,7 @@ pub enum Place {
 pub struct PlanValue {
     /// The graph's name.
     pub name: String,
-    /// The name of the element type.
+    /// Element type.
     pub dtype: DType,
     /// Dimensions, outermost first.
     pub shape: Vec<usize>,
@@ -137,6 +137,7 @@ pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
         .map(|(v, o)| PlanValue { name: v.name.clone(), dtype: v.ty.dtype, shape: o.shape, place: weights::place(v, o.chunks) })
         .collect();
     weights::note_forms(&mut values, &steps);
+    check_bindings(&steps, &values, caps)?;
     place_states(graph, &mut values);
     let input_bytes = place_inputs(graph, &mut values, caps)?;
     let outputs: Vec<usize> = graph.outputs.iter().map(|id| id.0).collect();
@@ -181,6 +182,27 @@ fn place_inputs(graph: &Graph, values: &mut [PlanValue], caps: &Caps) -> Result<
         end = offset + values[id.0].bytes();
     }
     Ok(end)
+}
+
+/// Refuses an op that binds a weight as if it were computed or the other way round, and a weight too large to be bound
+/// as plain f32.
+fn check_bindings(steps: &[Step], values: &[PlanValue], caps: &Caps) -> Result<()> {
+    for step in steps {
+        for binding in step.dispatches.iter().flat_map(|d| &d.bindings) {
+            let Resource::Value(i) = binding.resource else { continue };
+            let value = &values[i];
+            let weight = matches!(value.place, Place::Weight { .. });
+            if weight != binding.constant {
+                let (found, expected) = if weight { ("a weight", "a computed value") } else { ("computed", "a weight") };
+                let what = format!("'{}' is {found}, {} '{}' takes {expected}", value.name, step.op, step.name);
+                return Err(Error::Unsupported(what));
+            }
+            if weight {
+                check_binding(&PlanValue { dtype: DType::F32, ..value.clone() }, caps)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a value that no single binding can hold.

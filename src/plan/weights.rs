@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Place, PlanValue, Step, binds_value};
+use super::{Place, Plan, PlanValue, Step, binds_value};
 use crate::error::{Error, Result};
 use crate::graph::{Origin, Value};
 use crate::kernel::{Caps, Resource};
@@ -51,5 +51,20 @@ pub fn note_forms(values: &mut [PlanValue], steps: &[Step]) {
         if chunks.is_empty() && !*dense {
             value.place = Place::Unused;
         }
+    }
+}
+
+impl Plan {
+    /// Bytes of the weights on a device, in the forms that this plan reads.
+    pub fn weight_bytes(&self) -> u64 {
+        let bytes = |value: &PlanValue| {
+            let Place::Weight { chunks, dense } = &value.place else { return 0 };
+            let columns = value.shape.last().copied().unwrap_or(1);
+            let planes = |rows: &Range<usize>| Format::of(value.dtype).map_or([0; 3], |f| f.plane_bytes(rows.len(), columns));
+            let packed: usize = chunks.iter().flat_map(planes).sum();
+            let dense = if *dense { 4 * value.shape.iter().product::<usize>() } else { 0 };
+            (packed + dense) as u64
+        };
+        self.values.iter().map(bytes).sum()
     }
 }

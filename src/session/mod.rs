@@ -51,7 +51,7 @@ impl fmt::Debug for Device {
     }
 }
 
-/// What a run is compared with and told to, where every step is checked.
+/// Told every comparison of a checked run.
 pub type Observer<'a> = &'a mut dyn FnMut(&Checked);
 
 /// A graph with its states on one device.
@@ -63,8 +63,8 @@ enum Backend {
 }
 
 impl Session {
-    /// A session of an optimised graph with its states at zero. `weights` belong to the same graph, or one with the same
-    /// weights at the same places, and are needed on a GPU.
+    /// A session of an optimised graph with its states at zero. `weights`, where sessions share them, belong to the same
+    /// graph or one with the same weights at the same places.
     ///
     /// # Errors
     /// [`crate::Error::Device`] when the device runs out of memory, [`crate::Error::Unsupported`] when a state exceeds its limits.

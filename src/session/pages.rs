@@ -43,22 +43,23 @@ impl PagePool {
     /// Gives `slot` pages for positions below `length`.
     ///
     /// # Errors
-    /// [`Error::Request`] when that is beyond the context or the pool.
+    /// [`Error::Request`] when that is beyond the context or the pool, or there is no such slot.
     pub fn reserve(&mut self, slot: usize, length: usize) -> Result<()> {
+        let held = self.held.get_mut(slot).ok_or_else(|| Error::Request(format!("the cache has no slot {slot}")))?;
         if length > self.shape.context {
             return Err(Error::Request(format!("{length} tokens do not fit the context of {}", self.shape.context)));
         }
-        while self.held[slot].len() * PAGE < length {
-            let page = self.free.pop().ok_or_else(|| Error::Request("the key-value cache has no free page".into()))?;
-            self.held[slot].push(page);
+        while held.len() * PAGE < length {
+            held.push(self.free.pop().ok_or_else(|| Error::Request("the key-value cache has no free page".into()))?);
         }
         Ok(())
     }
 
     /// Takes back the pages of `slot` that only positions from `length` on need.
     pub fn truncate(&mut self, slot: usize, length: usize) {
-        let keep = length.div_ceil(PAGE).min(self.held[slot].len());
-        self.free.extend(self.held[slot].drain(keep..).rev());
+        let Some(held) = self.held.get_mut(slot) else { return };
+        let keep = length.div_ceil(PAGE).min(held.len());
+        self.free.extend(held.drain(keep..).rev());
     }
 
     /// The block table `[slots, blocks]`; blocks that a slot does not hold are page 0, which nothing reads.

@@ -1,5 +1,6 @@
 //! Whole language models: what a step costs, limits, sequences, malformed files. Small models with random weights where
 //! the weights do not matter.
+#![cfg(feature = "text")]
 
 #[path = "../support/devices.rs"]
 mod devices;

@@ -3,6 +3,7 @@
 use wavelane::dtype::DType;
 use wavelane::error::{Error, Result};
 use wavelane::formats::Gguf;
+use wavelane::formats::gguf::Value;
 use wavelane::generate::Engine;
 use wavelane::models::LanguageModel;
 use wavelane::session::Device;
@@ -30,6 +31,16 @@ fn with_tensors(change: impl FnOnce(&mut Tensors)) -> Vec<u8> {
         w.tensor(&name, dtype, &shape, &data)
     };
     tensors.into_iter().fold(tiny.metadata(), add).finish()
+}
+
+/// A tiny model with more metadata.
+fn tiny_with(more: impl FnOnce(GgufWriter) -> GgufWriter) -> Vec<u8> {
+    let tiny = Tiny::default();
+    let add = |w: GgufWriter, (name, dtype, shape): (String, DType, Vec<usize>)| {
+        let data = tiny.data(1, dtype, &shape);
+        w.tensor(&name, dtype, &shape, &data)
+    };
+    tiny.tensors().into_iter().fold(more(tiny.metadata()), add).finish()
 }
 
 fn refuses(bytes: Vec<u8>, parts: &[&str]) {
@@ -101,6 +112,9 @@ fn impossible_numbers_are_named() {
     refuses(model(&|t| t.kv_heads = 3), &["llama.attention.head_count_kv"]);
     refuses(model(&|t| t.width = 65), &["llama.embedding_length"]);
     refuses(model(&|t| t.heads = 1 << 20), &["llama."]);
+    let long = |length: u64| tiny_with(|w| w.value("llama.attention.key_length", &Value::U64(length)));
+    refuses(long(1 << 40), &["llama.attention.key_length"]);
+    refuses(long(32), &["blk.0"]);
 }
 
 #[test]
@@ -109,15 +123,7 @@ fn other_architectures_and_bad_keys_are_named() {
     refuses(writer.finish(), &["general.architecture"]);
     refuses(GgufWriter::new().str("general.architecture", "mamba").finish(), &["mamba"]);
     refuses(GgufWriter::new().u32("general.architecture", 3).finish(), &["general.architecture"]);
-    let scaled = |kind: &str| {
-        let tiny = Tiny::default();
-        let add = |w: GgufWriter, (name, dtype, shape): (String, DType, Vec<usize>)| {
-            let data = tiny.data(1, dtype, &shape);
-            w.tensor(&name, dtype, &shape, &data)
-        };
-        let metadata = tiny.metadata().str("llama.rope.scaling.type", kind).f32("llama.rope.scaling.factor", 0.0);
-        tiny.tensors().into_iter().fold(metadata, add).finish()
-    };
+    let scaled = |kind: &str| tiny_with(|w| w.str("llama.rope.scaling.type", kind).f32("llama.rope.scaling.factor", 0.0));
     refuses(scaled("yarn"), &["yarn"]);
     refuses(scaled("linear"), &["llama.rope.scaling.factor"]);
 }

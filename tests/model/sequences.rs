@@ -93,6 +93,10 @@ fn texts_end_at_stops_lengths_and_the_context() {
     assert!(matches!(sequence.generate(Prompt::Ids(vec![]), &greedy(1)).err(), Some(Error::Request(_))));
     let unknown = sequence.generate(Prompt::Ids(vec![999]), &greedy(1)).unwrap().next().unwrap().unwrap_err();
     assert!(matches!(&unknown, Error::Request(text) if text.contains("token 999")), "{unknown}");
+    let mut far: Vec<u32> = vec![3; 20];
+    far[17] = u32::MAX;
+    let unknown = sequence.score(&far, 0, &mut |_| {}).unwrap_err();
+    assert!(matches!(&unknown, Error::Request(text) if text.contains("vocabulary")), "{unknown}");
     let options = [Options { context: Some(513), ..Options::default() }, Options { chunk: 3, ..Options::default() }];
     let refused = |o: &Options| matches!(engine.sequence(o).err(), Some(Error::Request(_)));
     assert!(options.iter().all(refused));

@@ -1,0 +1,119 @@
+//! Times one op on a device without the cost of the host.
+
+use std::sync::Arc;
+
+use wavelane::dtype::DType;
+use wavelane::gpu::{Gpu, Runner, WeightStore};
+use wavelane::graph::{Graph, GraphBuilder, ValueId};
+use wavelane::ops::{Embed, GatherRows, Op};
+use wavelane::plan::Request;
+use wavelane::shape::{Shape, Symbols};
+use wavelane::tensor::{Tensor, Weight};
+
+use super::Result;
+use super::random::weight_bytes;
+use super::timing::{Sample, per_repetition};
+
+/// Most repetitions of which each takes the result of the one before: products with dense random weights grow some
+/// forty-fold each time and must not overflow.
+const CHAIN: usize = 16;
+/// Rows of the table that operand 0 is taken from.
+const TABLE: usize = 8;
+
+/// An operand after the first.
+#[derive(Clone)]
+pub enum Operand {
+    /// A weight of random values. Repetitions take `copies` of it in turn, so that none finds its own in a cache.
+    Weight { dtype: DType, shape: Vec<usize>, copies: usize },
+    /// A cache that holds zeros; no kernel looks at what it reads to decide what to do.
+    Cache(DType, Vec<usize>),
+    /// Indices.
+    Indices(Tensor),
+}
+
+/// One op with its operands.
+pub struct Case {
+    /// The op.
+    pub op: Op,
+    /// Shape of operand 0, f32 `[T, columns]`.
+    pub x: [usize; 2],
+    /// The other operands.
+    pub rest: Vec<Operand>,
+}
+
+/// Times the op, and names the shader that it was lowered to.
+///
+/// A run holds many repetitions, as nodes of one graph. Where the result has the type of operand 0 it becomes operand 0 of
+/// the next, as in a model; else all start from the same. Operand 0 is made on the device from a few indices, and of long
+/// results one row is read back, so that transfers are lost in the run too.
+pub fn time(gpu: &Gpu, case: &Case) -> Result<(Sample, String)> {
+    let weights = case.rest.iter().map(weight).collect::<Result<Vec<_>>>()?;
+    let store = WeightStore::new(gpu);
+    let mut shader = String::new();
+    let sample = per_repetition(|n| {
+        let (graph, inputs) = build(case, &weights, n)?;
+        let request = Request { symbols: Symbols::new(), outputs: (0..graph.outputs.len()).collect() };
+        let mut runner = Runner::new(gpu, Arc::new(graph), store.clone())?;
+        let plan = runner.prepare(&request, &mut |_, _| {})?;
+        let step = plan.steps.iter().find(|s| s.op == case.op.name());
+        shader = step.and_then(|s| s.dispatches.first()).map_or_else(String::new, |d| d.kernel.shader.to_string());
+        Ok(move || {
+            runner.run(&request, &inputs)?;
+            Ok(())
+        })
+    })?;
+    Ok((sample, shader))
+}
+
+fn weight(operand: &Operand) -> Result<Option<Weight>> {
+    let Operand::Weight { dtype, shape, .. } = operand else { return Ok(None) };
+    let columns = shape.last().copied().unwrap_or(1);
+    let rows = shape.iter().product::<usize>() / columns;
+    // Scales so small keep products of quantised weights from growing faster than those of dense ones.
+    let bytes = weight_bytes(*dtype, rows, columns, 1, 1e-3);
+    let n = bytes.len();
+    Ok(Some(Weight::new(*dtype, shape, Arc::new(bytes), 0..n)?))
+}
+
+/// The graph of `n` repetitions with its inputs. Values that are no results come first and are the same for every `n`, so
+/// that all graphs of a case share their weights.
+fn build(case: &Case, weights: &[Option<Weight>], n: usize) -> Result<(Graph, Vec<Tensor>)> {
+    let mut b = GraphBuilder::new();
+    let [t, columns] = case.x;
+    let table = Weight::from_f32(&[TABLE, columns], &super::random::Numbers::new(2).units(TABLE * columns))?;
+    let table = b.weight("table", table);
+    let indices = Tensor::u32(&[t], (0..t).map(|i| (i % TABLE) as u32).collect())?;
+    let mut inputs = vec![indices, Tensor::u32(&[1], vec![0])?];
+    let (indices, row) = (b.input("indices", DType::U32, [t.into()]), b.input("row", DType::U32, [1.into()]));
+    let mut rest: Vec<Vec<ValueId>> = Vec::new();
+    for (i, (operand, weight)) in case.rest.iter().zip(weights).enumerate() {
+        rest.push(match (operand, weight) {
+            (Operand::Weight { copies, .. }, Some(weight)) => {
+                (0..*copies).map(|copy| b.weight(format!("weight {i}.{copy}"), weight.clone())).collect()
+            }
+            (Operand::Weight { .. }, None) => return Err("a weight has no values".into()),
+            (Operand::Cache(dtype, shape), _) => vec![b.state(format!("cache {i}"), *dtype, Shape::from(&shape[..]))],
+            (Operand::Indices(tensor), _) => {
+                inputs.push(tensor.clone());
+                vec![b.input(format!("indices {i}"), DType::U32, Shape::from(tensor.shape()))]
+            }
+        });
+    }
+
+    let first = b.one("x", Embed, &[indices, table])?;
+    let mut x = first;
+    for i in 0..n {
+        let operands: Vec<ValueId> = [x].into_iter().chain(rest.iter().map(|turn| turn[i % turn.len()])).collect();
+        let results = b.node(format!("repetition {i}"), case.op.clone(), &operands)?;
+        if matches!(case.op, Op::ArgMax(_) | Op::TopK(_)) {
+            results.into_iter().for_each(|result| b.output(result));
+        } else if (i + 1) % CHAIN == 0 || i + 1 == n {
+            let part = b.one(format!("row {i}"), GatherRows, &[results[0], row])?;
+            b.output(part);
+            x = first;
+        } else {
+            x = results[0];
+        }
+    }
+    Ok((b.finish()?, inputs))
+}
