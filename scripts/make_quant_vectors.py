@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parent.parent / "tests" / "data" / "quant"
 # Byte offsets of the f16 fields of a block.
 FIELDS = {
     Type.Q4_0: [0],
+    Type.IQ4_NL: [0],
     Type.Q4_1: [0, 2],
     Type.Q5_0: [0],
     Type.Q5_1: [0, 2],

@@ -26,11 +26,12 @@ pub enum DType {
     Q4_K,
     Q5_K,
     Q6_K,
+    IQ4_NL,
 }
 
 impl DType {
     /// All types a weight matrix may have.
-    pub const WEIGHTS: [DType; 13] = [
+    pub const WEIGHTS: [DType; 14] = [
         DType::F32,
         DType::F16,
         DType::BF16,
@@ -44,6 +45,7 @@ impl DType {
         DType::Q4_K,
         DType::Q5_K,
         DType::Q6_K,
+        DType::IQ4_NL,
     ];
 
     /// `(elements, bytes)` of one block in a file.
@@ -51,7 +53,7 @@ impl DType {
         match self {
             DType::F32 | DType::U32 | DType::I32 => (1, 4),
             DType::F16 | DType::BF16 => (1, 2),
-            DType::Q4_0 => (32, 18),
+            DType::Q4_0 | DType::IQ4_NL => (32, 18),
             DType::Q4_1 => (32, 20),
             DType::Q5_0 => (32, 22),
             DType::Q5_1 => (32, 24),
@@ -88,6 +90,7 @@ impl DType {
             DType::Q4_K => "q4_k",
             DType::Q5_K => "q5_k",
             DType::Q6_K => "q6_k",
+            DType::IQ4_NL => "iq4_nl",
         }
     }
 }

@@ -171,6 +171,6 @@ fn linking_finds_libraries_and_refuses_doubles() {
     }
     assert!(!text.contains("fn order_key("), "what is not called stays out");
     let double = Kernel::new("embed").provider("load/f32").provider("load/f16");
-    assert!(linker::link(&double).unwrap_err().to_string().contains("'weight_group' of 'load/f16' is defined twice"));
+    assert!(linker::link(&double).unwrap_err().to_string().contains("'WeightGroup' of 'load/f16' is defined twice"));
     assert!(linker::link(&Kernel::new("nothing")).unwrap_err().to_string().contains("no shader file 'nothing'"));
 }

@@ -154,6 +154,7 @@ impl Packed {
             DType::F16 => std::array::from_fn(|j| half_at(quants(16, 2 * i + j / 2), j)),
             DType::BF16 => std::array::from_fn(|j| f32::from_bits(quants(16, 2 * i + j / 2) >> (16 * (j & 1)) << 16)),
             DType::Q4_0 => quad_u4().map(|q| scale() * (f32::from(q) - 8.0)),
+            DType::IQ4_NL => quad_u4().map(|q| scale() * f32::from(quant::iq4_nl::CODEBOOK[usize::from(q)])),
             DType::Q4_1 => quad_u4().map(|q| scale_offset()[0] * f32::from(q) + scale_offset()[1]),
             DType::Q5_0 => or(quad_u4(), high_u1(), 4).map(|q| scale() * (f32::from(q) - 16.0)),
             DType::Q5_1 => or(quad_u4(), high_u1(), 4).map(|q| scale_offset()[0] * f32::from(q) + scale_offset()[1]),

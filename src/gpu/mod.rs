@@ -92,8 +92,8 @@ fn described(adapters: &[wgpu::Adapter]) -> Vec<DeviceInfo> {
     adapters.iter().enumerate().map(|(i, a)| describe(i, &a.get_info(), &a.limits(), a.features())).collect()
 }
 
-/// OpenGL is looked at where nothing better is there, or where `WGPU_BACKEND` asks for it: it would list the same devices
-/// again, and its set-up writes to standard error on machines without a display.
+/// OpenGL is looked at where nothing better is there, or where `WGPU_BACKEND` asks for it: it would only list the same
+/// devices again.
 fn adapters() -> Vec<wgpu::Adapter> {
     let find = |backends| {
         let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();

@@ -34,6 +34,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "load/cache_f32",
     "load/f16",
     "load/f32",
+    "load/iq4_nl",
     "load/q2_k",
     "load/q3_k",
     "load/q4_0",

@@ -36,6 +36,7 @@
 //! | Q5_0 | 16 | 2: f16 `d` | 4 | `d * (q - 16)` |
 //! | Q5_1 | 16 | 4: f16 `d`, `m` | 4 | `d * q + m` |
 //! | Q8_0 | 32, signed | 2: f16 `d` | | `d * q` |
+//! | IQ4_NL | 16 | 2: f16 `d` | | `d * CODEBOOK[q]` |
 //! | Q2_K | 64 | 20: `sc`, `m` are the low and high nibble of byte `s` | | `(d * sc) * q - (dmin * m)` |
 //! | Q3_K | 64 | 20: `sc` is signed | 32 | `(d * sc) * (q - 4)` |
 //! | Q4_K | 128 | 20 | | `(d * sc) * q - (dmin * m)` |
@@ -50,6 +51,7 @@
 
 mod bits;
 mod dense;
+pub mod iq4_nl;
 mod q2_k;
 mod q3_k;
 mod q4_0;
@@ -117,6 +119,7 @@ impl Format {
             DType::Q4_K => &q4_k::FORMAT,
             DType::Q5_K => &q5_k::FORMAT,
             DType::Q6_K => &q6_k::FORMAT,
+            DType::IQ4_NL => &iq4_nl::FORMAT,
             DType::U32 | DType::I32 => return None,
         })
     }

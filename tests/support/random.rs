@@ -42,7 +42,7 @@ pub fn weight_bytes(dtype: DType, rows: usize, columns: usize, seed: u64, scale:
     let mut bytes: Vec<u8> = (0..blocks * size).map(|_| numbers.word() as u8).collect();
     // Where a block keeps its f16 numbers.
     let scales: &[usize] = match dtype {
-        DType::Q4_0 | DType::Q5_0 | DType::Q8_0 => &[0],
+        DType::Q4_0 | DType::Q5_0 | DType::Q8_0 | DType::IQ4_NL => &[0],
         DType::Q4_1 | DType::Q5_1 | DType::Q4_K | DType::Q5_K => &[0, 2],
         DType::Q2_K => &[80, 82],
         DType::Q3_K => &[108],

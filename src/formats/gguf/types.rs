@@ -63,7 +63,7 @@ static TYPES: [GgmlType; 42] = [
     known(17, "IQ2_XS", 256, 74),
     known(18, "IQ3_XXS", 256, 98),
     known(19, "IQ1_S", 256, 50),
-    known(20, "IQ4_NL", 32, 18),
+    loadable(20, "IQ4_NL", DType::IQ4_NL),
     known(21, "IQ3_S", 256, 110),
     known(22, "IQ2_S", 256, 82),
     known(23, "IQ4_XS", 256, 136),
