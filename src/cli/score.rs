@@ -1,11 +1,12 @@
 //! `wavelane score`: how likely a model finds a text.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
+use wavelane::generate;
 use wavelane::models::Outputs;
-use wavelane::tokenizer::Special;
+use wavelane::tokenizer::{Special, Tokenizer};
 use wavelane::{Error, Result};
 
 use super::End;
@@ -34,7 +35,7 @@ pub struct Score {
 #[group(multiple = false)]
 struct Source {
     /// A text file; '-' is standard input.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["ids", "dump_graph", "dump_plan"])]
+    #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     /// A JSON file: a list of token ids, or an object with 'ids'.
     #[arg(long, value_name = "FILE.json")]
@@ -47,12 +48,14 @@ impl Score {
         if self.debug.dump(&self.model, Outputs::NLL, true)? {
             return Ok(End::Done);
         }
-        let mut sequence = self.model.open()?;
-        let ids = match &self.source {
-            Source { ids: Some(path), .. } => read_ids(path)?,
-            Source { text: Some(path), .. } => sequence.engine().tokenizer().encode(&read_text(path)?, Special::TEXT)?,
-            _ => return Err(Error::Request("there is nothing to score".into())),
+        let (path, is_text) = match &self.source {
+            Source { text: Some(path), .. } => (path, true),
+            Source { ids: Some(path), .. } => (path, false),
+            _ => return Err(Error::Request("there is nothing to score: give --text FILE or --ids FILE.json".into())),
         };
+        let mut sequence = self.model.open()?;
+        let text = read_text(path)?;
+        let ids = if is_text { sequence.engine().tokenizer().encode(&text, Special::TEXT)? } else { parse_ids(path, &text)? };
         let report = self.debug.watch(&mut sequence);
         let score = {
             let bar = Bar::new("scoring", false);
@@ -64,31 +67,32 @@ impl Score {
             });
             print(format_args!("{object}\n"))?;
         } else {
-            let tokenizer = sequence.engine().tokenizer();
-            let text = |id: u32| format!("{:?}", tokenizer.decode(&[id]));
-            for (position, id) in score.ids.iter().enumerate() {
-                let nll =
-                    position.checked_sub(1).and_then(|i| score.nll.get(i)).map_or("       -".into(), |v| format!("{v:8.4}"));
-                print(format_args!("{position:5} {id:7} {nll}  {}\n", text(*id)))?;
-                for (id, logit) in score.top.get(position).into_iter().flatten() {
-                    print(format_args!("              {logit:9.4} {id:7} {}\n", text(*id)))?;
-                }
-            }
-            print(format_args!(
-                "mean NLL {:.5} over {} tokens, perplexity {:.4}\n",
-                score.mean_nll(),
-                score.nll.len(),
-                score.perplexity()
-            ))?;
+            print_table(&score, sequence.engine().tokenizer())?;
         }
         report.finish();
         Ok(End::Done)
     }
 }
 
-fn read_ids(path: &std::path::Path) -> Result<Vec<u32>> {
+/// A line for each token with its likelihood, the best candidates for the token after it, and the sums.
+fn print_table(score: &generate::Score, tokenizer: &Tokenizer) -> Result<()> {
+    let text = |id: u32| format!("{:?}", tokenizer.decode(&[id]));
+    // Nothing predicts the first token.
+    let nll = std::iter::once("-".into()).chain(score.nll.iter().map(|v| format!("{v:.4}")));
+    for (position, (id, nll)) in score.ids.iter().zip(nll).enumerate() {
+        print(format_args!("{position:5} {id:7} {nll:>8}  {}\n", text(*id)))?;
+        for (id, logit) in score.top.get(position).into_iter().flatten() {
+            print(format_args!("              {logit:9.4} {id:7} {}\n", text(*id)))?;
+        }
+    }
+    let (mean, perplexity) = (score.mean_nll(), score.perplexity());
+    print(format_args!("mean NLL {mean:.5} over {} tokens, perplexity {perplexity:.4}\n", score.nll.len()))
+}
+
+/// The token ids that the JSON text of the file at `path` lists.
+fn parse_ids(path: &Path, text: &str) -> Result<Vec<u32>> {
     let place = path.display().to_string();
-    let value: Value = serde_json::from_str(&read_text(path)?).map_err(|e| Error::format(&place, e.to_string()))?;
-    let list = if value.is_object() { value["ids"].clone() } else { value };
+    let mut value: Value = serde_json::from_str(text).map_err(|e| Error::format(&place, e.to_string()))?;
+    let list = value.get_mut("ids").map(Value::take).unwrap_or(value);
     serde_json::from_value(list).map_err(|e| Error::format(place, format!("not a list of token ids: {e}")))
 }
