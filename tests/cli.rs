@@ -132,6 +132,8 @@ fn a_check_passes_on_a_device() {
     let Some(model) = model().filter(|_| has_llvmpipe()) else { return };
     let output = run(&["run", &model, "--device", "llvmpipe", "--raw", "--greedy", "--max-tokens", "2", "--check", FRANCE]);
     assert!(stdout(&output).starts_with(" Paris."));
+    let ids = file("check.json", b"[504, 3575]");
+    stdout(&run(&["score", &model, "--device", "llvmpipe", "--ids", ids.to_str().unwrap(), "--check"]));
     let report = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(report.contains("results against the reference, all within tolerance"), "{report}");
 }

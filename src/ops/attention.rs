@@ -63,9 +63,12 @@ impl Attention {
             let score_magnitude = at.iter().map(|a| score(a, f32::abs).abs()).fold(0.0, f32::max);
             let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let weights: Vec<f32> = scores.iter().map(|s| (s - largest).exp()).collect();
-            let total = weights.iter().fold(0.0, |s, w| s + w);
-            let sum =
-                |i: usize, f: fn(f32) -> f32| at.iter().zip(&weights).fold(0.0, |s, (a, w)| s + f(w * element(v, a + i))) / total;
+            // Summed in f64, since over a long context f32 would drift.
+            let total = weights.iter().fold(0.0f64, |s, w| s + f64::from(*w));
+            let sum = |i: usize, f: fn(f32) -> f32| {
+                let terms = at.iter().zip(&weights).map(|(a, w)| f64::from(f(w * element(v, a + i))));
+                (terms.sum::<f64>() / total) as f32
+            };
             let out = (0..dim).map(|i| sum(i, |x| x)).collect();
             let magnitude = (0..dim).map(|i| sum(i, f32::abs)).collect();
             Ok(Some(Row { score_magnitude, out, magnitude }))

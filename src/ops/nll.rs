@@ -29,8 +29,9 @@ impl Rule for Nll {
             let target =
                 row.get(*target as usize).ok_or_else(|| Error::shape("Nll", format!("target {target} of {:?}", x.shape())))?;
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let total = row.iter().fold(0.0, |s, v| s + (v - largest).exp());
-            Ok(total.ln() + (largest - target))
+            // Summed in f64: f32 would drift, since each of many thousand terms of one sign is rounded to the sum's unit.
+            let total = row.iter().fold(0.0f64, |s, v| s + f64::from((v - largest).exp()));
+            Ok(total.ln() as f32 + (largest - target))
         });
         Ok(vec![Tensor::f32(&[targets.len()], out.collect::<Result<_>>()?)?])
     }

@@ -24,7 +24,8 @@ impl Rule for Softmax {
         for row in out.chunks_exact_mut(x.columns()) {
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             row.iter_mut().for_each(|v| *v = (*v - largest).exp());
-            let total = row.iter().fold(0.0, |s, v| s + v);
+            // Summed in f64: f32 would drift, since each of many thousand terms of one sign is rounded to the sum's unit.
+            let total = row.iter().fold(0.0f64, |s, v| s + f64::from(*v)) as f32;
             row.iter_mut().for_each(|v| *v /= total);
         }
         Ok(vec![Tensor::f32(x.shape(), out)?])

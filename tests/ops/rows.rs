@@ -4,6 +4,7 @@ use wavelane::ops::{GatherRows, Nll, Pairing, RmsNorm, Rope, Softmax, rope};
 use wavelane::tensor::Tensor;
 
 use crate::harness::{Case, Operand, check, check_with, ids, input, vector};
+use crate::random::Numbers;
 
 const SHAPES: [(usize, usize); 8] = [(1, 1), (1, 2), (3, 31), (2, 64), (5, 65), (1, 257), (7, 576), (2, 4099)];
 
@@ -19,6 +20,15 @@ fn norms_and_softmax_match_the_reference() {
     }
     check(&cases);
     check_with(&cases[18..21], |c| c.max_grid = 2);
+}
+
+#[test]
+fn rows_as_long_as_a_vocabulary_match_the_reference() {
+    let row = |seed| {
+        let logits = Numbers::new(seed).units(2 * 49152).iter().map(|v| v * 4.0).collect();
+        Operand::Input(Tensor::f32(&[2, 49152], logits).unwrap())
+    };
+    check(&[Case::new("nll", Nll, vec![row(8), ids(&[49151, 7])]), Case::new("softmax", Softmax, vec![row(9)])]);
 }
 
 #[test]
