@@ -1,8 +1,6 @@
 # Functions shared by the scripts of this folder. Sourced, never run; written for bash 3.2 (macOS) and newer.
 # shellcheck shell=bash
 
-# Mesa's device-select layer writes to standard error on machines without a display.
-export NODEVICE_SELECT=1
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

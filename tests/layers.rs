@@ -1,4 +1,5 @@
-//! Each layer of the crate uses only the layers above it in this list.
+//! The crate is laid out as it is described: layers use only what is above them in this list, and documents name files
+//! that exist.
 
 use std::collections::HashMap;
 use std::fs;
@@ -67,4 +68,31 @@ fn layers_use_only_what_is_below_them() {
     }
     assert!(checked > 200, "only {checked} uses were found: the search is broken");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn documents_name_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documents = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md", "docs/benchmarks.md"];
+    // The recipes' made-up op, format and family, and what a script fetches.
+    let invented = ["thing", "q9_z"];
+    let (mut missing, mut checked) = (Vec::new(), 0);
+    for document in documents {
+        let text = fs::read_to_string(root.join(document)).unwrap();
+        // What stands between backticks is every second part.
+        for name in text.split('`').skip(1).step_by(2) {
+            let path = name.split([' ', ':']).next().unwrap_or_default();
+            let ends = [".rs", ".wgsl", ".md", ".sh", ".py"].iter().any(|e| path.ends_with(e));
+            if !ends || !path.contains('/') || invented.iter().any(|i| path.contains(i)) {
+                continue;
+            }
+            checked += 1;
+            let places = ["", "src/", "shaders/", "tests/", "benches/"];
+            if !places.iter().any(|place| root.join(place).join(path).exists()) {
+                missing.push(format!("{document}: {path}"));
+            }
+        }
+    }
+    assert!(checked > 40, "only {checked} names were found: the search is broken");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
