@@ -5,9 +5,12 @@ mod json;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Environment, ErrorKind, Output, State};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +19,17 @@ use crate::error::{Error, Result};
 /// Instructions that one rendering may take. minijinja also charges one per 64 bytes that a template makes, so this bounds
 /// memory too, to 128 MiB; a prompt of a megabyte takes some 50,000.
 const FUEL: u64 = 1 << 21;
+
+/// Stack of the thread that renders. Fuel bounds the levels to which a template can nest a list into itself to some 400,000;
+/// each takes up to 400 bytes of stack when it is printed or dropped.
+const STACK: usize = 256 << 20;
+
+/// How long a rendering is waited for. What fuel cannot stop, such as comparing a list that was doubled into itself sixty
+/// times, goes on alone after that.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Characters that printing one value may take; a list that was doubled into itself would go on for ages.
+const MOST_PRINTED: usize = 16 << 20;
 
 /// The name that minijinja knows the template by.
 const NAME: &str = "chat template";
@@ -51,8 +65,8 @@ pub struct TemplateOptions {
 /// `chat_template_utils.py`): blocks are trimmed, Python's string methods work, and `raise_exception`, `strftime_now`,
 /// `tojson` with the arguments of Python's `json.dumps`, loop controls and `generation` blocks are there.
 ///
-/// A template is code from a file: it reaches nothing but its own variables, and its instructions and the text it makes are
-/// bounded. What minijinja cannot bound is a list that a template nests into itself thousands of times.
+/// A template is code from a file: it reaches nothing but its own variables, and its instructions, its time and the text it
+/// makes are bounded. It is rendered in a thread of its own, with a stack for lists nested as deep as its fuel allows.
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -95,8 +109,15 @@ impl ChatTemplate {
             ("documents", Value::from(())),
             ("add_generation_prompt", Value::from(options.add_generation_prompt)),
         ]);
-        let rendered = self.environment.get_template(NAME).and_then(|template| template.render(Value::from_pairs(context)));
-        rendered.map_err(|error| Error::Request(format!("{}: {}", place(&error), reason(&error))))
+        let (environment, context) = (self.environment.clone(), Value::from_pairs(context));
+        let (said, heard) = mpsc::channel();
+        let render = move || {
+            let rendered = environment.get_template(NAME).and_then(|template| template.render(context));
+            let _ = said.send(rendered.map_err(|error| Error::Request(format!("{}: {}", place(&error), reason(&error)))));
+        };
+        let thread = std::thread::Builder::new().name(NAME.into()).stack_size(STACK).spawn(render);
+        thread.map_err(|error| Error::Request(format!("{NAME}: there is no thread to render it in: {error}")))?;
+        heard.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(Error::Request(format!("{NAME}: it runs too long"))))
     }
 }
 
@@ -125,9 +146,26 @@ fn format_as_python(out: &mut Output, state: &mut State, value: &Value) -> Resul
         (Ok(true), _) => "True",
         (Ok(false), _) => "False",
         (_, true) => "None",
+        _ if matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) => {
+            let printed = write!(Bounded { out, left: MOST_PRINTED }, "{value}");
+            return printed.map_err(|_| minijinja::Error::from(ErrorKind::OutOfFuel));
+        }
         _ => return minijinja::escape_formatter(out, state, value),
     };
     out.write_str(constant).map_err(minijinja::Error::from)
+}
+
+/// An output that takes only so many more bytes.
+struct Bounded<'a, 'b> {
+    out: &'a mut Output<'b>,
+    left: usize,
+}
+
+impl std::fmt::Write for Bounded<'_, '_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.left = self.left.checked_sub(text.len()).ok_or(std::fmt::Error)?;
+        self.out.write_str(text)
+    }
 }
 
 /// Lets a template refuse its input.

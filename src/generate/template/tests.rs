@@ -234,3 +234,19 @@ fn hostile_templates_end_in_errors() {
     assert!(eval("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}").contains("recursion limit"));
     assert!(eval(&"{% if true %}".repeat(100_000)).contains("recursion limit"));
 }
+
+#[test]
+fn lists_nested_and_doubled_into_themselves_end() {
+    let grown = |step: &str, times: usize, end: &str| {
+        let source = format!(
+            "{{% set ns = namespace(x=[1]) %}}{{% for i in range({times}) %}}{{% set ns.x = {step} %}}{{% endfor %}}{end}"
+        );
+        ChatTemplate::new(&source, "", "").unwrap().render::<Message>(&[], &TemplateOptions::default())
+    };
+    // Dropped, printed and compared 40,000 levels deep.
+    assert_eq!(grown("[ns.x]", 40_000, "deep").unwrap(), "deep");
+    assert_eq!(grown("[ns.x]", 40_000, "{{ ns.x }}").unwrap().len(), 80_003);
+    assert_eq!(grown("[ns.x]", 40_000, "{{ ns.x == [ns.x] }}").unwrap(), "False");
+    let error = grown("[ns.x, ns.x]", 60, "{{ ns.x }}").unwrap_err().to_string();
+    assert!(error.contains("too long or makes too much text"), "{error}");
+}
