@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# scripts/run.sh PROMPT... [--FLAG...]: answers a prompt with the default model, on a machine that has nothing but Rust.
+# scripts/run.sh PROMPT... [--FLAG...]: continues a prompt with the default model, on a machine that has nothing but Rust.
 #
 # Installs a Vulkan driver that runs on the CPU where there is no Vulkan device at all (Debian and Ubuntu), fetches the model,
 # builds `wavelane` and runs it; each step is skipped where nothing is left to do. Words up to the first that begins with `-`
-# are the prompt; the rest goes to `wavelane run` as it is.
+# are the prompt; the rest goes to `wavelane run` as it is. Without flags the prompt is continued as it stands, by the most
+# likely tokens; with flags of its own a call gets what `wavelane run` does by itself (an answer through the chat template).
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -30,6 +31,8 @@ need_vulkan() {
     "there is still no Vulkan device, although Mesa's software driver is installed." \
     "Look whether VK_DRIVER_FILES or VK_ICD_FILENAMES hides it, or add --device cpu to run on the CPU reference (slow)."
 }
+
+[ $# -gt 0 ] || set -- --raw --greedy --max-tokens 32
 
 need_rust
 wants_cpu "$@" || need_vulkan
