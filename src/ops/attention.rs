@@ -82,7 +82,7 @@ impl Attention {
     fn choose(&self, cx: &Lowering<'_>, tokens: usize) -> Result<(Kernel, [u32; 3])> {
         let group = self.heads / self.kv_heads;
         let limit = cx.caps.max_grid as usize;
-        // Measured on lavapipe: five to ten times the plain kernel, which pays for its barriers and shared loads.
+        // Measured on lavapipe: prompts of 512 tokens went from 64 to 149 tokens/s; the plain kernel pays for its barriers.
         if cx.caps.width == Width::Narrow
             && cx.caps.subgroup_at_least(8)
             && self.head_dim.is_multiple_of(32)

@@ -1,33 +1,18 @@
-//! IQ4_NL: 32 4-bit codes of a non-linear codebook with one scale; 4.5 bits a weight.
+//! IQ4_NL: 32 4-bit codes of a non-linear codebook with one scale, in blocks like those of Q4_0; 4.5 bits a weight.
 
-use super::{Format, GROUP, Planes, bits};
+use super::q4_0::{Block, pack};
+use super::{Format, GROUP, bits};
 use crate::dtype::DType;
-use bytemuck::{Pod, Zeroable};
 
 pub(super) static FORMAT: Format = Format { dtype: DType::IQ4_NL, unit: GROUP, quants: 16, scales: 2, high: 0, dequantize, pack };
 
 /// What each code stands for (`kvalues_iq4nl` of ggml): dense near zero, where most weights lie.
 pub const CODEBOOK: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Block {
-    d: [u8; 2],
-    qs: [u8; 16],
-}
-
 /// `d * CODEBOOK[q]`
 fn dequantize(bytes: &[u8], out: &mut [f32]) {
     for (block, out) in bits::cut::<_, Block>(bytes).iter().zip(bits::cut_mut::<_, [f32; GROUP]>(out)) {
         let d = bits::half(block.d);
         *out = bits::nibbles(&block.qs).map(|q| d * f32::from(CODEBOOK[usize::from(q & 15)]));
-    }
-}
-
-fn pack(bytes: &[u8], planes: Planes<'_>) {
-    let planes = bits::cut_mut(planes.quants).iter_mut().zip(bits::cut_mut(planes.scales));
-    for (block, (quants, scales)) in bits::cut::<_, Block>(bytes).iter().zip(planes) {
-        *quants = bits::pack4(&bits::nibbles(&block.qs));
-        *scales = block.d;
     }
 }

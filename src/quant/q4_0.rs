@@ -6,11 +6,12 @@ use bytemuck::{Pod, Zeroable};
 
 pub(super) static FORMAT: Format = Format { dtype: DType::Q4_0, unit: GROUP, quants: 16, scales: 2, high: 0, dequantize, pack };
 
+/// A scale and 32 codes of 4 bits; IQ4_NL has the same.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-struct Block {
-    d: [u8; 2],
-    qs: [u8; 16],
+pub(super) struct Block {
+    pub d: [u8; 2],
+    pub qs: [u8; 16],
 }
 
 /// `d * (q - 8)`
@@ -21,7 +22,7 @@ fn dequantize(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-fn pack(bytes: &[u8], planes: Planes<'_>) {
+pub(super) fn pack(bytes: &[u8], planes: Planes<'_>) {
     let planes = bits::cut_mut(planes.quants).iter_mut().zip(bits::cut_mut(planes.scales));
     for (block, (quants, scales)) in bits::cut::<_, Block>(bytes).iter().zip(planes) {
         *quants = bits::pack4(&bits::nibbles(&block.qs));
