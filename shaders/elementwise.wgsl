@@ -1,16 +1,36 @@
-// out[i] = expression(x[i], others[i]...): the expression is the kernel's tail.
+// out[i] = tail(i): the tail reads all operands by itself.
 //
-//   x, out  [count] f32
+//   out  [count] f32 or i32, as the tail's value is
+//
+// Operands that are broadcast along some dimensions are read through `strided`. `words` holds the RANK dimensions of the output
+// and then, for each list of strides, RANK strides in elements.
 //
 // One workgroup: 64 elements.
 
 struct Params {
     count: u32,
+    words: array<vec4<u32>, WORDS>,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<Value>;
+
+fn word(i: u32) -> u32 {
+    return params.words[i / 4u][i % 4u];
+}
+
+// The element that goes with element `index` of the output under the strides of list `list`.
+fn strided(index: u32, list: u32) -> u32 {
+    var rest = index;
+    var at = 0u;
+    for (var d = RANK - 1u; d > 0u; d--) {
+        let n = word(d);
+        let outer = rest / n;
+        at += (rest - outer * n) * word((list + 1u) * RANK + d);
+        rest = outer;
+    }
+    return at + rest * word((list + 1u) * RANK);
+}
 
 @compute @workgroup_size(64)
 fn main(
@@ -22,5 +42,5 @@ fn main(
     if (i >= params.count) {
         return;
     }
-    out[i] = tail(x[i], i);
+    out[i] = tail(i);
 }

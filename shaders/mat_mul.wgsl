@@ -77,7 +77,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let r = row + across + 8u * i;
             if (t < params.tokens && r < params.rows) {
                 let index = t * params.out_columns + params.first + r;
-                out[index] = tail(sums[i][j], index);
+                out[index] = tail(sums[i][j], index, params.first + r);
             }
         }
     }

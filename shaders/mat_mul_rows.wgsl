@@ -27,7 +27,7 @@ fn add_group(sum: vec4<f32>, w: Quads, token: u32, group: u32, lane: u32) -> vec
 fn store(token: u32, row: u32, sum: vec4<f32>) {
     if (token < params.tokens && row < params.rows) {
         let index = token * params.out_columns + params.first + row;
-        out[index] = tail((sum.x + sum.y) + (sum.z + sum.w), index);
+        out[index] = tail((sum.x + sum.y) + (sum.z + sum.w), index, params.first + row);
     }
 }
 

@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let sum = reduce_add(lane, sums[r * COLS + c]);
             if (lane == 0u && row + r < params.rows && token + c < params.tokens) {
                 let index = (token + c) * params.out_columns + params.first + row + r;
-                out[index] = tail(sum, index);
+                out[index] = tail(sum, index, params.first + row + r);
             }
         }
     }

@@ -27,7 +27,7 @@ fn row_start(row: u32) -> u32 {
 fn store(row: u32, sum: vec4<f32>) {
     if (row < params.rows) {
         let index = params.first + row;
-        out[index] = tail((sum.x + sum.y) + (sum.z + sum.w), index);
+        out[index] = tail((sum.x + sum.y) + (sum.z + sum.w), index, params.first + row);
     }
 }
 

@@ -16,6 +16,9 @@ pub enum DType {
     BF16,
     U32,
     I32,
+    /// Integers and booleans of ONNX graphs. The host computes them in 64 bits; devices hold them in 32, and what does not
+    /// fit there is refused when it is uploaded.
+    I64,
     Q4_0,
     Q4_1,
     Q5_0,
@@ -52,6 +55,7 @@ impl DType {
     pub const fn block(self) -> (usize, usize) {
         match self {
             DType::F32 | DType::U32 | DType::I32 => (1, 4),
+            DType::I64 => (1, 8),
             DType::F16 | DType::BF16 => (1, 2),
             DType::Q4_0 | DType::IQ4_NL => (32, 18),
             DType::Q4_1 => (32, 20),
@@ -64,6 +68,12 @@ impl DType {
             DType::Q5_K => (256, 176),
             DType::Q6_K => (256, 210),
         }
+    }
+
+    /// Bytes that `elements` dense elements take on a device.
+    pub fn device_bytes(self, elements: usize) -> u64 {
+        let (n, bytes) = if self == DType::I64 { (1, 4) } else { self.block() };
+        elements as u64 / n as u64 * bytes as u64
     }
 
     /// Bytes that a row of `elements` takes in a file, or `None` when the row is no whole number of blocks or overflows.
@@ -80,6 +90,7 @@ impl DType {
             DType::BF16 => "bf16",
             DType::U32 => "u32",
             DType::I32 => "i32",
+            DType::I64 => "i64",
             DType::Q4_0 => "q4_0",
             DType::Q4_1 => "q4_1",
             DType::Q5_0 => "q5_0",

@@ -1,5 +1,6 @@
 //! Host data: dense tensors that the reference computes with, and weights that stay in the file they came from.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ pub enum Data {
     F32(Vec<f32>),
     F16(Vec<f16>),
     U32(Vec<u32>),
+    I64(Vec<i64>),
 }
 
 /// A dense host tensor in row-major order.
@@ -48,6 +50,11 @@ impl Tensor {
         Tensor::new(shape, Data::U32(data))
     }
 
+    /// A tensor of integers; see [`Tensor::new`].
+    pub fn i64(shape: &[usize], data: Vec<i64>) -> Result<Self> {
+        Tensor::new(shape, Data::I64(data))
+    }
+
     /// A tensor of zeros.
     ///
     /// # Errors
@@ -59,20 +66,22 @@ impl Tensor {
             DType::F32 => Data::F32(vec![0.0; n]),
             DType::F16 => Data::F16(vec![f16::ZERO; n]),
             DType::U32 => Data::U32(vec![0; n]),
+            DType::I64 => Data::I64(vec![0; n]),
             other => return Err(Error::Unsupported(format!("a dense host tensor of {other}"))),
         };
         Tensor::new(shape, data)
     }
 
-    /// A tensor from little-endian bytes as a device holds them.
+    /// A tensor from little-endian bytes as a device holds them: integers in 32 bits.
     ///
     /// # Errors
     /// [`Error::Shape`] when the bytes do not fill the shape.
-    pub fn from_bytes(dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Self> {
+    pub fn from_device(dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Self> {
         let words = |size: usize| bytes.chunks_exact(size);
         let data = match dtype {
             DType::F32 => Data::F32(words(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
             DType::U32 => Data::U32(words(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+            DType::I64 => Data::I64(words(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()).collect()),
             DType::F16 => Data::F16(words(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect()),
             other => return Err(Error::Unsupported(format!("a dense host tensor of {other}"))),
         };
@@ -80,12 +89,19 @@ impl Tensor {
     }
 
     /// The elements as the bytes a device holds (little-endian hosts).
-    pub fn bytes(&self) -> &[u8] {
-        match &self.data {
-            Data::F32(v) => bytemuck::cast_slice(v),
-            Data::F16(v) => bytemuck::cast_slice(v),
-            Data::U32(v) => bytemuck::cast_slice(v),
-        }
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for an integer that needs more than 32 bits.
+    pub fn to_device(&self) -> Result<Cow<'_, [u8]>> {
+        let narrow = |v: &i64| {
+            i32::try_from(*v).map_err(|_| Error::Unsupported(format!("the integer {v}: devices hold integers in 32 bits")))
+        };
+        Ok(match &self.data {
+            Data::F32(v) => bytemuck::cast_slice(v).into(),
+            Data::F16(v) => bytemuck::cast_slice(v).into(),
+            Data::U32(v) => bytemuck::cast_slice(v).into(),
+            Data::I64(v) => bytemuck::cast_slice(&v.iter().map(narrow).collect::<Result<Vec<i32>>>()?).to_vec().into(),
+        })
     }
 
     /// The number of elements.
@@ -94,6 +110,7 @@ impl Tensor {
             Data::F32(v) => v.len(),
             Data::F16(v) => v.len(),
             Data::U32(v) => v.len(),
+            Data::I64(v) => v.len(),
         }
     }
 
@@ -118,6 +135,7 @@ impl Tensor {
             Data::F32(_) => DType::F32,
             Data::F16(_) => DType::F16,
             Data::U32(_) => DType::U32,
+            Data::I64(_) => DType::I64,
         }
     }
 
@@ -153,12 +171,32 @@ impl Tensor {
         }
     }
 
+    /// The elements as integers.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another element type.
+    pub fn as_i64(&self) -> Result<&[i64]> {
+        match &self.data {
+            Data::I64(v) => Ok(v),
+            _ => Err(Error::shape("tensor", format!("expected i64, found {}", self.dtype()))),
+        }
+    }
+
+    /// The same elements in another shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the shape has another number of elements.
+    pub fn reshaped(self, shape: &[usize]) -> Result<Self> {
+        Tensor::new(shape, self.data)
+    }
+
     /// The elements converted to f32, whatever they are.
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.data {
             Data::F32(v) => v.clone(),
             Data::F16(v) => v.iter().map(|x| x.to_f32()).collect(),
             Data::U32(v) => v.iter().map(|x| *x as f32).collect(),
+            Data::I64(v) => v.iter().map(|x| *x as f32).collect(),
         }
     }
 }
@@ -198,6 +236,21 @@ impl Weight {
         let bytes: Vec<u8> = bytemuck::cast_slice(values).to_vec();
         let n = bytes.len();
         Weight::new(DType::F32, shape, Arc::new(bytes), 0..n)
+    }
+
+    /// A weight that owns the values of a dense tensor.
+    ///
+    /// # Errors
+    /// As [`Weight::new`].
+    pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
+        let bytes: Vec<u8> = match &tensor.data {
+            Data::F32(v) => bytemuck::cast_slice(v).to_vec(),
+            Data::F16(v) => bytemuck::cast_slice(v).to_vec(),
+            Data::U32(v) => bytemuck::cast_slice(v).to_vec(),
+            Data::I64(v) => bytemuck::cast_slice(v).to_vec(),
+        };
+        let n = bytes.len();
+        Weight::new(tensor.dtype(), &tensor.shape, Arc::new(bytes), 0..n)
     }
 
     /// Element type.
@@ -241,6 +294,25 @@ impl Weight {
             return Err(Error::shape("weight", format!("row {row} of {} rows", self.rows())));
         }
         quant::dequantize(self.dtype, self.row_bytes(row..row + 1), out)
+    }
+
+    /// The dense tensor: integers as they are, everything else as f32.
+    ///
+    /// # Errors
+    /// As [`Weight::row`].
+    pub fn to_tensor(&self) -> Result<Tensor> {
+        match self.dtype {
+            DType::I64 => {
+                let value = |b: &[u8]| b.try_into().map_or(0, i64::from_le_bytes);
+                Tensor::i64(&self.shape, self.bytes().chunks_exact(8).map(value).collect())
+            }
+            _ => Tensor::f32(&self.shape, self.to_f32()?),
+        }
+    }
+
+    /// A number that two weights share when they are the same bytes of the same owner.
+    pub fn identity(&self) -> (usize, usize, usize) {
+        (Arc::as_ptr(&self.owner).cast::<u8>() as usize, self.range.start, self.range.end)
     }
 
     /// All values as f32.

@@ -177,7 +177,7 @@ impl Packed {
                 let scale = d()[0] * f32::from(sub() as i8);
                 or(quad_u4(), high_u2(), 4).map(|q| scale * (f32::from(q) - 32.0))
             }
-            DType::U32 | DType::I32 => unreachable!("no weight type"),
+            DType::U32 | DType::I32 | DType::I64 => unreachable!("no weight type"),
         }
     }
 }

@@ -57,6 +57,7 @@ pub fn worst(found: &Tensor, expected: &Tensor, tolerance: &Tolerance) -> Result
         Data::F32(v) => f64::from(v[i]),
         Data::F16(v) => f64::from(v[i].to_f32()),
         Data::U32(v) => f64::from(v[i]),
+        Data::I64(v) => v[i] as f64,
     };
     let allowed = |i: usize| match tolerance {
         Tolerance::Exact => 0.0,
@@ -88,7 +89,7 @@ impl Runner {
         interpreter::check_inputs(&self.graph, &request.symbols, inputs)?;
         let ready = self.executable(request)?;
         let (graph, plan) = (ready.graph.clone(), ready.plan.clone());
-        let inputs = placed(&graph, &plan, inputs);
+        let inputs = placed(&graph, &plan, inputs)?;
         self.executable(request)?.begin(&inputs)?;
         for (at, step) in plan.steps.iter().enumerate() {
             let node = &graph.nodes[step.node];
@@ -128,9 +129,9 @@ impl Runner {
             if let Origin::Weight(weight) = &self.graph.values[*i].origin {
                 return Ok(Input::Weight(weight.clone()));
             }
-            let slice = place(&self.gpu, &plan, *i, &self.weights, &self.storage, &inputs)?;
+            let slice = place(&self.gpu, &self.graph, &plan, *i, &self.weights, &self.storage, &inputs)?;
             let bytes = self.gpu.read(&[(&slice.buffer, slice.offset, slice.bytes)])?.remove(0);
-            Ok(Input::Tensor(Arc::new(Tensor::from_bytes(plan.values[*i].dtype, &plan.values[*i].shape, &bytes)?)))
+            Ok(Input::Tensor(Arc::new(Tensor::from_device(plan.values[*i].dtype, &plan.values[*i].shape, &bytes)?)))
         };
         values.iter().map(fetch).collect()
     }

@@ -1,6 +1,7 @@
 //! A plan made ready for a device: pipelines, bind groups, parameters and transfer buffers exist once, and a run only
 //! records, submits and waits.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use super::pipelines::{Key, Pipeline};
 use super::weights::Slice;
 use super::{Gpu, WeightStore, map};
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, Origin};
 use crate::kernel::caps::Width;
 use crate::kernel::{Dispatch, Resource};
 use crate::plan::{Place, Plan, Request};
@@ -88,7 +89,7 @@ impl Executable {
         use wgpu::BufferUsages as Usage;
         let inputs = gpu.buffer("inputs", plan.input_bytes, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)?;
         let upload = gpu.buffer("an upload", plan.input_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
-        let place = |i: usize| place(gpu, &plan, i, weights, storage, &inputs);
+        let place = |i: usize| place(gpu, &graph, &plan, i, weights, storage, &inputs);
         let outputs: Vec<Slice> = plan.outputs.iter().map(|i| place(*i)).collect::<Result<_>>()?;
         let bytes = outputs.iter().map(|o| o.bytes.next_multiple_of(4)).sum();
         let readback = gpu.buffer("results", bytes, Usage::MAP_READ | Usage::COPY_DST)?;
@@ -108,9 +109,11 @@ impl Executable {
                     Slice { buffer: params.clone(), offset, bytes: (dispatch.params.len() as u64 * 4).next_multiple_of(16) };
                 let resource = |r: Resource| match r {
                     Resource::Value(i) => place(i),
-                    Resource::Plane { value, chunk, plane } => {
-                        weights.plane(value, chunk, plane).ok_or_else(|| Error::invalid("executable", "a plane is missing"))
+                    Resource::Plane { value, chunk, plane } => match &graph.values[value].origin {
+                        Origin::Weight(weight) => weights.plane(weight, chunk, plane),
+                        _ => None,
                     }
+                    .ok_or_else(|| Error::invalid("executable", "a plane is missing")),
                 };
                 let groups = bind(gpu, dispatch, &pipeline, &words, resource)?;
                 gpu.0.queue.write_buffer(&params, offset, bytemuck::cast_slice(&dispatch.params));
@@ -131,7 +134,7 @@ impl Executable {
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails or is lost.
-    pub fn run(&self, inputs: &[(u64, &[u8])], pace: &mut Pace) -> Result<Vec<Vec<u8>>> {
+    pub fn run(&self, inputs: &[(u64, Cow<'_, [u8]>)], pace: &mut Pace) -> Result<Vec<Vec<u8>>> {
         let gpu = self.gpu.clone();
         gpu.guard("running a plan", || {
             let started = std::time::Instant::now();
@@ -166,7 +169,7 @@ impl Executable {
     }
 
     /// Uploads the inputs and runs nothing yet; with [`Executable::run_step`] for a run step by step.
-    pub(super) fn begin(&mut self, inputs: &[(u64, &[u8])]) -> Result<()> {
+    pub(super) fn begin(&mut self, inputs: &[(u64, Cow<'_, [u8]>)]) -> Result<()> {
         self.gpu.guard("uploading inputs", || {
             self.write_inputs(inputs)?;
             let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
@@ -193,7 +196,7 @@ impl Executable {
         &self.inputs
     }
 
-    fn write_inputs(&self, inputs: &[(u64, &[u8])]) -> Result<()> {
+    fn write_inputs(&self, inputs: &[(u64, Cow<'_, [u8]>)]) -> Result<()> {
         {
             let view = self.upload.get_mapped_range_mut(..);
             let mut view = view.map_err(|e| self.gpu.error(format!("writing inputs: {e}")))?;
@@ -248,6 +251,7 @@ impl Executable {
 /// Where a value that is bound as a whole lies.
 pub(super) fn place(
     gpu: &Gpu,
+    graph: &Graph,
     plan: &Plan,
     i: usize,
     weights: &WeightStore,
@@ -263,7 +267,11 @@ pub(super) fn place(
             let buffer = storage.states.get(state).ok_or_else(|| gpu.error(format!("the state '{}' is missing", value.name)))?;
             Ok(Slice { buffer: buffer.clone(), offset: 0, bytes })
         }
-        Place::Weight { .. } => weights.dense(i).ok_or_else(|| gpu.error(format!("the weight '{}' is missing", value.name))),
+        Place::Weight { .. } => match &graph.values[i].origin {
+            Origin::Weight(weight) => weights.dense(weight),
+            _ => None,
+        }
+        .ok_or_else(|| gpu.error(format!("the weight '{}' is missing", value.name))),
         Place::Unused => Err(Error::invalid("plan", format!("'{}' is bound but has no place", value.name))),
     }
 }

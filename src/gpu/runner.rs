@@ -1,5 +1,6 @@
 //! Runs one graph on one device for any shapes: keeps its plans ready, and its states and arena between runs.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -36,8 +37,7 @@ impl Runner {
         let mut states = HashMap::new();
         for (i, value) in graph.values.iter().enumerate().filter(|(_, v)| matches!(v.origin, Origin::State)) {
             let shape = value.ty.shape.resolve(&Symbols::new())?;
-            let (block, bytes) = value.ty.dtype.block();
-            let bytes = (shape.iter().product::<usize>() / block * bytes) as u64;
+            let bytes = value.ty.dtype.device_bytes(shape.iter().product());
             let limit = gpu.info().caps.max_binding;
             if bytes > limit {
                 let what = format!(
@@ -81,8 +81,8 @@ impl Runner {
         let at = self.position(request, &mut |_, _| {})?;
         let executable = &self.ready[at];
         let plan = executable.plan.clone();
-        let results = executable.run(&placed(&self.graph, &plan, inputs), &mut self.pace)?;
-        let tensor = |(i, bytes): (&usize, Vec<u8>)| Tensor::from_bytes(plan.values[*i].dtype, &plan.values[*i].shape, &bytes);
+        let results = executable.run(&placed(&self.graph, &plan, inputs)?, &mut self.pace)?;
+        let tensor = |(i, bytes): (&usize, Vec<u8>)| Tensor::from_device(plan.values[*i].dtype, &plan.values[*i].shape, &bytes);
         plan.outputs.iter().zip(results).map(tensor).collect()
     }
 
@@ -116,10 +116,17 @@ impl Runner {
 }
 
 /// The offset and bytes of each input.
-pub(super) fn placed<'a>(graph: &Graph, plan: &Plan, inputs: &'a [Tensor]) -> Vec<(u64, &'a [u8])> {
+///
+/// # Errors
+/// [`Error::Unsupported`] naming the input whose integers do not fit the device.
+pub(super) fn placed<'a>(graph: &Graph, plan: &Plan, inputs: &'a [Tensor]) -> Result<Vec<(u64, Cow<'a, [u8]>)>> {
     let offset = |id: &ValueId| match plan.values[id.0].place {
         Place::Input(offset) => offset,
         _ => 0,
     };
-    graph.inputs.iter().zip(inputs).map(|(id, tensor)| (offset(id), tensor.bytes())).collect()
+    let place = |(id, tensor): (&ValueId, &'a Tensor)| {
+        let bytes = tensor.to_device().map_err(|e| Error::Unsupported(format!("input '{}': {e}", graph.value(*id).name)))?;
+        Ok((offset(id), bytes))
+    };
+    graph.inputs.iter().zip(inputs).map(place).collect()
 }

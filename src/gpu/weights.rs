@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Origin};
 use crate::plan::{Place, Plan};
 use crate::quant::{self, Format};
-use crate::tensor::Weight;
+use crate::tensor::{Data, Weight};
 
 /// Bytes of a buffer that many planes share; larger planes get one of their own.
 const SLAB: u64 = 128 << 20;
@@ -31,6 +31,8 @@ pub(super) struct Slice {
 /// One weight on the device.
 #[derive(Clone, Debug, Default)]
 struct Stored {
+    /// Keeps the bytes, and with them the identity, from being anything else's.
+    weight: Option<Weight>,
     /// `[quants, scales, high]` of each chunk.
     chunks: Vec<[Option<Slice>; 3]>,
     dense: Option<Slice>,
@@ -44,13 +46,18 @@ pub struct WeightStore {
 
 #[derive(Default)]
 struct State {
-    stored: HashMap<usize, Stored>,
-    slab: Option<(wgpu::Buffer, u64)>,
+    stored: HashMap<Identity, Stored>,
+    /// Open slabs of planes and of dense weights. They are apart, since one dispatch may bind planes read-only and dense
+    /// weights read_write, which no buffer can be at once.
+    slabs: [Option<(wgpu::Buffer, u64)>; 2],
     /// Bytes that the running call will still place in slabs, at most.
     expected: u64,
     in_flight: u64,
     bytes: u64,
 }
+
+/// What [`Weight::identity`] says.
+type Identity = (usize, usize, usize);
 
 /// Told the bytes uploaded so far and the bytes that a call will upload.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
@@ -81,9 +88,10 @@ impl WeightStore {
             let (Place::Weight { chunks, dense }, Origin::Weight(weight)) = (&value.place, &graph.values[i].origin) else {
                 continue;
             };
-            let stored = state.stored.entry(i).or_default();
+            let stored = state.stored.entry(weight.identity()).or_default();
+            stored.weight = Some(weight.clone());
             let packed = (!chunks.is_empty() && stored.chunks.is_empty()).then_some(chunks);
-            jobs.push((i, &value.name, weight, packed, *dense && stored.dense.is_none()));
+            jobs.push((weight.identity(), &value.name, weight, packed, *dense && stored.dense.is_none()));
         }
         let total = jobs
             .iter()
@@ -91,7 +99,10 @@ impl WeightStore {
             .sum();
         state.expected = jobs.iter().map(|(_, _, w, packed, dense)| slab_bytes(w, *packed, *dense)).sum();
         let mut done = 0;
-        for (i, name, weight, packed, dense) in jobs {
+        for (identity, name, weight, packed, dense) in jobs {
+            // Another value of the plan may be the same weight.
+            let packed = packed.filter(|_| state.stored.get(&identity).is_none_or(|s| s.chunks.is_empty()));
+            let dense = dense && state.stored.get(&identity).is_none_or(|s| s.dense.is_none());
             let mut chunks = Vec::new();
             for rows in packed.into_iter().flatten() {
                 let chunk = self.upload_packed(state, name, weight, rows, &mut |n| {
@@ -102,11 +113,11 @@ impl WeightStore {
             }
             if packed.is_some() {
                 // Only whole weights count as stored, so that a failed upload can be tried again.
-                state.stored.entry(i).or_default().chunks = chunks;
+                state.stored.entry(identity).or_default().chunks = chunks;
             }
             if dense {
                 let slice = self.upload_dense(state, name, weight)?;
-                state.stored.entry(i).or_default().dense = Some(slice);
+                state.stored.entry(identity).or_default().dense = Some(slice);
                 done += weight.bytes().len() as u64;
                 progress(done, total);
             }
@@ -115,13 +126,13 @@ impl WeightStore {
     }
 
     /// The slice of one plane of a chunk.
-    pub(super) fn plane(&self, value: usize, chunk: usize, plane: usize) -> Option<Slice> {
-        self.lock().stored.get(&value)?.chunks.get(chunk)?[plane].clone()
+    pub(super) fn plane(&self, weight: &Weight, chunk: usize, plane: usize) -> Option<Slice> {
+        self.lock().stored.get(&weight.identity())?.chunks.get(chunk)?[plane].clone()
     }
 
     /// The slice of a dense weight.
-    pub(super) fn dense(&self, value: usize) -> Option<Slice> {
-        self.lock().stored.get(&value)?.dense.clone()
+    pub(super) fn dense(&self, weight: &Weight) -> Option<Slice> {
+        self.lock().stored.get(&weight.identity())?.dense.clone()
     }
 
     fn upload_packed(
@@ -137,7 +148,7 @@ impl WeightStore {
         let sizes = format.plane_bytes(rows.len(), columns);
         let mut slices = [None, None, None];
         for (slice, bytes) in slices.iter_mut().zip(sizes).filter(|(_, bytes)| *bytes > 0) {
-            *slice = Some(self.allocate(state, name, bytes as u64)?);
+            *slice = Some(self.allocate(state, 0, name, bytes as u64)?);
         }
         // Pieces begin at even rows, so that planes of two-byte scales are cut at whole words.
         let row_bytes = dtype.row_bytes(columns).unwrap_or(1).max(1);
@@ -160,13 +171,20 @@ impl WeightStore {
     }
 
     fn upload_dense(&self, state: &mut State, name: &str, weight: &Weight) -> Result<Slice> {
-        let values = weight.to_f32()?;
-        let slice = self.allocate(state, name, values.len() as u64 * 4)?;
-        self.write(state, &slice, 0, bytemuck::cast_slice(&values))?;
+        let slice = self.allocate(state, 1, name, (weight.rows() * weight.columns()) as u64 * 4)?;
+        match weight.to_tensor()?.data() {
+            // A constant beyond 32 bits is a bound that nothing reaches: it is held at their end.
+            Data::I64(v) => {
+                let held: Vec<i32> = v.iter().map(|n| (*n).clamp(i32::MIN.into(), i32::MAX.into()) as i32).collect();
+                self.write(state, &slice, 0, bytemuck::cast_slice(&held))?;
+            }
+            Data::F32(v) => self.write(state, &slice, 0, bytemuck::cast_slice(v))?,
+            other => return Err(Error::invalid("weight", format!("'{name}' is dense but {other:?}"))),
+        }
         Ok(slice)
     }
 
-    fn allocate(&self, state: &mut State, name: &str, bytes: u64) -> Result<Slice> {
+    fn allocate(&self, state: &mut State, slab: usize, name: &str, bytes: u64) -> Result<Slice> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let size = bytes.next_multiple_of(ALIGN);
         state.bytes += size;
@@ -174,15 +192,15 @@ impl WeightStore {
             let buffer = self.gpu.buffer(&format!("weight '{name}'"), size, usage)?;
             return Ok(Slice { buffer, offset: 0, bytes });
         }
-        let (buffer, offset) = match state.slab.take().filter(|(buffer, used)| used + size <= buffer.size()) {
+        let (buffer, offset) = match state.slabs[slab].take().filter(|(buffer, used)| used + size <= buffer.size()) {
             Some(open) => open,
             None => {
-                let slab = SLAB.min(self.gpu.info().caps.max_buffer).min(state.expected);
-                (self.gpu.buffer("weights", slab.max(size), usage)?, 0)
+                let room = SLAB.min(self.gpu.info().caps.max_buffer).min(state.expected);
+                (self.gpu.buffer("weights", room.max(size), usage)?, 0)
             }
         };
         state.expected = state.expected.saturating_sub(size);
-        state.slab = Some((buffer.clone(), offset + size));
+        state.slabs[slab] = Some((buffer.clone(), offset + size));
         Ok(Slice { buffer, offset, bytes })
     }
 

@@ -1,8 +1,8 @@
 //! Makes one WGSL module of a kernel: generated prelude, shader file, provider files, generated tail.
 //!
 //! WGSL lets a module's declarations stand in any order, so linking is joining texts: the shader file calls functions
-//! that it does not define, the kernel names the provider files that define them, and files of its `LIBRARY` come in
-//! by themselves when one of their functions or structures is used. Two files that define one name are refused; that nothing
+//! that it does not define, the kernel names the provider files that define them, and functions and structures of the
+//! `LIBRARY` files come in one by one where they are used. Two files that define one name are refused; that nothing
 //! is missing is seen when the module is validated, which a test does for every kernel that can be planned.
 
 use std::collections::BTreeSet;
@@ -61,9 +61,10 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "rope",
     "softmax",
     "top_k",
+    "view",
 ];
 
-/// Files that are linked in whenever one of their functions is called or one of their structures made; all others must be named by the kernel.
+/// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
 const LIBRARY: &[&str] = &["linear", "functions", "order", "load/quads", "load/bits"];
 
 /// The text of the shader file with that stem.
@@ -91,13 +92,22 @@ pub fn link(kernel: &Kernel) -> Result<String> {
     for stem in &kernel.providers {
         add(stem, &mut text)?;
     }
-    for stem in LIBRARY {
-        let called = definitions(file(stem).unwrap_or_default()).any(|name| calls(&text, name));
-        if called {
-            add(stem, &mut text)?;
+    // What comes in may call further functions, until nothing new is called.
+    let mut items: Vec<&str> = LIBRARY.iter().flat_map(|stem| self::items(file(stem).unwrap_or_default())).collect();
+    loop {
+        let used = |item: &&str| definitions(item).any(|name| calls(&text, name));
+        let Some(at) = items.iter().position(used) else { return Ok(text) };
+        let item = items.remove(at);
+        if let Some(name) = definitions(item).find(|name| !defined.insert(*name)) {
+            return Err(invalid(format!("'{name}' is defined twice")));
         }
+        let _ = write!(text, "\n{item}");
     }
-    Ok(text)
+}
+
+/// The functions and structures of a library file, each with what stands before it: its comment, its constants.
+fn items(source: &str) -> impl Iterator<Item = &str> {
+    source.split_inclusive("\n}\n").filter(|item| definitions(item).next().is_some())
 }
 
 /// The names of the functions and structures that a shader file defines, but for what every kernel has of its own.
@@ -116,21 +126,11 @@ fn calls(text: &str, name: &str) -> bool {
     })
 }
 
-/// Constants, and `fn tail(x0: f32, index: u32) -> f32`: the kernel's value `x0` and the element that it will be stored
-/// at, with one storage array for every further operand.
+/// Constants, and the generated tail.
 fn prelude(kernel: &Kernel) -> String {
     let mut text = format!("// {kernel}\n");
     for (name, value) in &kernel.consts {
         let _ = writeln!(text, "const {name}: u32 = {value}u;");
     }
-    let Some(tail) = &kernel.tail else { return text };
-    for i in 1..tail.operands() {
-        let _ = writeln!(text, "@group(2) @binding({}) var<storage, read_write> tail_{i}: array<f32>;", i - 1);
-    }
-    let _ = writeln!(text, "fn tail(x0: f32, index: u32) -> f32 {{");
-    for i in 1..tail.operands() {
-        let _ = writeln!(text, "    let x{i} = tail_{i}[index];");
-    }
-    let _ = writeln!(text, "    return {tail};\n}}");
-    text
+    text + &kernel.tail.as_ref().map_or(String::new(), super::Tail::wgsl)
 }

@@ -6,13 +6,16 @@
 //!
 //! # Bindings
 //! Group 0 holds `params` (a uniform) at binding 0 and the operands from binding 1 on, in the order of the dispatch;
-//! group 1 the planes of a packed weight; group 2 the extra operands of a fused tail. Operands are `read_write` in
+//! group 1 the planes of a packed weight; group 2 the operands that a tail reads by itself. Operands are `read_write` in
 //! WGSL even where a kernel only reads them: all activations live in one buffer, and a buffer cannot be bound both
-//! read-only and writable in one dispatch. Weights are never written and are bound `read`.
+//! read-only and writable in one dispatch. Packed weights are never
+//! written and are bound `read`, as are dense ones where an op takes nothing but a weight ([`Dispatch::constant`]).
 
 pub mod caps;
 pub mod expr;
+mod function;
 pub mod linker;
+mod tail;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use caps::Caps;
 pub use expr::Expr;
+pub use tail::{Access, Tail, TailOperand};
 
 /// A name that is static in code and owned when a plan was read from disk.
 pub type Name = Cow<'static, str>;
@@ -37,8 +41,8 @@ pub struct Kernel {
     pub providers: Vec<Name>,
     /// `const NAME: u32 = value;` lines of the prelude.
     pub consts: Vec<(Name, u32)>,
-    /// The scalar expression from which `tail` is generated, for shaders that call it.
-    pub tail: Option<Expr>,
+    /// From what `tail` is generated, for shaders that call it.
+    pub tail: Option<Tail>,
 }
 
 impl Kernel {
@@ -60,7 +64,7 @@ impl Kernel {
     }
 
     /// Sets the fused elementwise tail.
-    pub fn tail(mut self, tail: Expr) -> Self {
+    pub fn tail(mut self, tail: Tail) -> Self {
         self.tail = Some(tail);
         self
     }
@@ -76,7 +80,7 @@ impl fmt::Display for Kernel {
             write!(f, " {name}={value}")?;
         }
         match &self.tail {
-            Some(tail) if *tail != Expr::Operand(0) => write!(f, " tail={tail}"),
+            Some(tail) if tail.expr != Expr::Operand(0) => write!(f, " tail={tail}"),
             _ => Ok(()),
         }
     }

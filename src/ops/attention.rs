@@ -49,7 +49,7 @@ impl Attention {
         let element = |cache: &Tensor, i: usize| match cache.data() {
             Data::F32(d) => d[i],
             Data::F16(d) => d[i].to_f32(),
-            Data::U32(_) => f32::NAN,
+            Data::U32(_) | Data::I64(_) => f32::NAN,
         };
         let one = |(index, q): (usize, &&[f32])| {
             let (token, head) = (index / self.heads, index % self.heads);

@@ -81,7 +81,7 @@ impl Rule for CacheWrite {
                 match target {
                     Data::F32(data) => data[at..at + dim].copy_from_slice(values),
                     Data::F16(data) => data[at..at + dim].iter_mut().zip(values).for_each(|(d, v)| *d = f16::from_f32(*v)),
-                    Data::U32(_) => return Err(Error::shape("CacheWrite", "the cache holds u32")),
+                    Data::U32(_) | Data::I64(_) => return Err(Error::shape("CacheWrite", "the cache holds integers")),
                 }
             }
         }

@@ -1,14 +1,17 @@
-//! Elementwise ops: one scalar expression over operands of one shape (residual add, SwiGLU, GeGLU, ...).
+//! Elementwise ops: one scalar expression over operands that are broadcast to one shape.
 
-use super::{Input, Lowering, Rule, Tolerance, expect, expect_shape};
+use rayon::prelude::*;
+
+use super::{Input, Lowering, Rule, Tolerance, kind, kind_of};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::expr::Function;
-use crate::kernel::{Dispatch, Expr, Kernel, LINEAR_WORKGROUP, linear_grid};
-use crate::shape::TensorType;
-use crate::tensor::Tensor;
+use crate::kernel::expr::{Function, Kind, Operator, Scalar};
+use crate::kernel::{Access, Dispatch, Expr, Kernel, LINEAR_WORKGROUP, Tail, TailOperand, linear_grid};
+use crate::shape::{Dim, Shape, TensorType};
+use crate::tensor::{Data, Tensor};
 
-/// `out[i] = expr(inputs[0][i], inputs[1][i], ...)`. Inputs: f32 of one shape, as many as the expression names.
+/// `out[i] = expr(inputs[0][i], inputs[1][i], ...)`. Inputs: f32 or i64, as many as the expression names, broadcast as NumPy
+/// does: shapes are aligned at their last dimensions, and a dimension of 1 goes with any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Elementwise {
     /// The expression; operand `i` is input `i`.
@@ -25,6 +28,115 @@ impl Elementwise {
     pub fn gated(function: Function) -> Self {
         Elementwise { expr: Expr::product(Expr::call(function, Expr::operand(0)), Expr::operand(1)) }
     }
+
+    /// `function(x)`.
+    pub fn unary(function: Function) -> Self {
+        Elementwise { expr: Expr::call(function, Expr::operand(0)) }
+    }
+
+    /// `operator(a, b)`.
+    pub fn binary(operator: Operator) -> Self {
+        Elementwise { expr: Expr::binary(operator, Expr::operand(0), Expr::operand(1)) }
+    }
+}
+
+/// The shape to which shapes are broadcast.
+///
+/// # Errors
+/// [`Error::Shape`] naming `op` when two dimensions neither agree nor are 1.
+pub fn broadcast(op: &str, shapes: &[&Shape]) -> Result<Shape> {
+    let rank = shapes.iter().map(|s| s.rank()).max().unwrap_or(0);
+    let mut out = vec![Dim::Const(1); rank];
+    for shape in shapes {
+        for (dim, of) in out[rank - shape.rank()..].iter_mut().zip(&shape.0) {
+            match (&*dim, of) {
+                (have, of) if have == of => {}
+                (_, Dim::Const(1)) => {}
+                (Dim::Const(1), of) => *dim = of.clone(),
+                _ => {
+                    let all: Vec<String> = shapes.iter().map(|s| s.to_string()).collect();
+                    return Err(Error::shape(op, format!("the shapes {} do not go together", all.join(", "))));
+                }
+            }
+        }
+    }
+    Ok(Shape(out))
+}
+
+/// The strides, in elements, by which an operand of shape `from` is read along the dimensions of `to`: 0 where broadcast.
+pub(super) fn strides(from: &[usize], to: &[usize]) -> Vec<usize> {
+    let mut strides = vec![0; to.len()];
+    let mut stride = 1;
+    for (dim, out) in from.iter().rev().zip(strides.iter_mut().rev()) {
+        *out = if *dim == 1 { 0 } else { stride };
+        stride *= dim;
+    }
+    strides
+}
+
+/// Joins neighbouring dimensions wherever every list of strides runs through both as through one, and drops those of 1.
+fn collapse(dims: &[usize], lists: &mut [Vec<usize>]) -> Vec<usize> {
+    let mut joined: Vec<usize> = Vec::new();
+    let mut kept: Vec<Vec<usize>> = vec![Vec::new(); lists.len()];
+    for (d, n) in dims.iter().enumerate().filter(|(_, n)| **n != 1) {
+        let runs_on = |(list, kept): (&Vec<usize>, &Vec<usize>)| kept.last().is_some_and(|outer| *outer == list[d] * n);
+        match joined.last_mut() {
+            Some(last) if lists.iter().zip(&kept).all(runs_on) => {
+                *last *= n;
+                kept.iter_mut()
+                    .zip(lists.iter())
+                    .for_each(|(k, list)| k.iter_mut().next_back().into_iter().for_each(|s| *s = list[d]));
+            }
+            _ => {
+                joined.push(*n);
+                kept.iter_mut().zip(lists.iter()).for_each(|(k, list)| k.push(list[d]));
+            }
+        }
+    }
+    if joined.is_empty() {
+        joined.push(1);
+        kept.iter_mut().for_each(|k| k.push(0));
+    }
+    lists.iter_mut().zip(kept).for_each(|(list, k)| *list = k);
+    joined
+}
+
+/// Operands of a reference computation, as the elements of the output see them.
+struct Operands<'a> {
+    values: Vec<std::borrow::Cow<'a, Tensor>>,
+    strides: Vec<Vec<usize>>,
+    dims: Vec<usize>,
+}
+
+impl<'a> Operands<'a> {
+    fn new(inputs: &'a [Input]) -> Result<Self> {
+        let values = inputs.iter().map(Input::dense).collect::<Result<Vec<_>>>()?;
+        let shapes: Vec<Shape> = values.iter().map(|v| Shape::from(v.shape())).collect();
+        let shape = broadcast("Elementwise", &shapes.iter().collect::<Vec<_>>())?;
+        let dims: Vec<usize> = shape.0.iter().filter_map(Dim::constant).collect();
+        let mut lists: Vec<Vec<usize>> = values.iter().map(|v| strides(v.shape(), &dims)).collect();
+        let dims = collapse(&dims, &mut lists);
+        Ok(Operands { values, strides: lists, dims })
+    }
+
+    fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Operand `o` at element `i` of the output.
+    fn at(&self, o: u32, i: usize) -> Scalar {
+        let (mut rest, mut at) = (i, 0);
+        for (n, stride) in self.dims.iter().zip(&self.strides[o as usize]).rev() {
+            at += rest % n * stride;
+            rest /= n;
+        }
+        match self.values[o as usize].data() {
+            Data::F32(v) => Scalar::Float(v[at]),
+            Data::I64(v) => Scalar::Int(v[at]),
+            Data::U32(v) => Scalar::Int(v[at].into()),
+            Data::F16(v) => Scalar::Float(v[at].to_f32()),
+        }
+    }
 }
 
 impl Rule for Elementwise {
@@ -33,39 +145,76 @@ impl Rule for Elementwise {
         if inputs.len() != n || n == 0 {
             return Err(Error::shape("Elementwise", format!("'{}' takes {n} operands, got {}", self.expr, inputs.len())));
         }
-        for (i, input) in inputs.iter().enumerate() {
-            expect("Elementwise", &format!("x{i}"), input, DType::F32, inputs[0].shape.rank())?;
-            expect_shape("Elementwise", &format!("x{i}"), input, &inputs[0].shape)?;
-        }
-        Ok(vec![inputs[0].clone()])
+        let kinds = inputs.iter().map(|t| kind_of("Elementwise", t)).collect::<Result<Vec<_>>>()?;
+        let dtype = match self.expr.kind(&|i| kinds.get(i as usize).copied()) {
+            Some(Kind::Float) => DType::F32,
+            Some(Kind::Int) => DType::I64,
+            None => {
+                let types: Vec<String> = inputs.iter().map(|t| t.to_string()).collect();
+                return Err(Error::shape("Elementwise", format!("'{}' cannot be taken of {}", self.expr, types.join(", "))));
+            }
+        };
+        let shapes: Vec<&Shape> = inputs.iter().map(|t| &t.shape).collect();
+        Ok(vec![TensorType::new(dtype, broadcast("Elementwise", &shapes)?)])
     }
 
     fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>> {
-        let values = inputs.iter().map(|t| t.tensor()?.as_f32()).collect::<Result<Vec<_>>>()?;
-        let out = (0..values[0].len()).map(|i| self.expr.eval(&|o| values[o as usize][i])).collect();
-        Ok(vec![Tensor::f32(inputs[0].tensor()?.shape(), out)?])
+        let operands = Operands::new(&inputs)?;
+        let shapes: Vec<Shape> = operands.values.iter().map(|v| Shape::from(v.shape())).collect();
+        let shape = broadcast("Elementwise", &shapes.iter().collect::<Vec<_>>())?;
+        let shape: Vec<usize> = shape.0.iter().filter_map(Dim::constant).collect();
+        let value = |i: usize| self.expr.eval(&|o| operands.at(o, i));
+        let kind = self.expr.kind(&|i| operands.values.get(i as usize).map(|v| kind(v.dtype())));
+        Ok(vec![match kind {
+            Some(Kind::Int) => Tensor::i64(&shape, (0..operands.len()).into_par_iter().map(|i| value(i).int()).collect())?,
+            _ => Tensor::f32(&shape, (0..operands.len()).into_par_iter().map(|i| value(i).float()).collect())?,
+        }])
     }
 
     /// What [`Expr::bound`] makes of exact operands.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
-        let values = inputs.iter().map(|t| t.tensor()?.as_f32()).collect::<Result<Vec<_>>>()?;
-        let bound = |i: usize| self.expr.bound(&|o| values[o as usize][i], &|_| 0.0).1;
-        Ok(vec![Tolerance::Absolute((0..values[0].len()).map(bound).collect())])
+        let operands = Operands::new(inputs)?;
+        let bound = |i: usize| self.expr.bound(&|o| operands.at(o, i), &|_| 0.0).1;
+        Ok(vec![Tolerance::Absolute((0..operands.len()).into_par_iter().map(bound).collect())])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let out = &cx.outputs[0];
+        let mut lists: Vec<Vec<usize>> = cx.inputs.iter().map(|x| strides(&x.shape, &out.shape)).collect();
+        let dims = collapse(&out.shape, &mut lists);
+        let mut words: Vec<usize> = dims.clone();
+        let mut strided = 0;
+        let mut operands = Vec::new();
+        for (input, list) in cx.inputs.iter().zip(lists) {
+            let access = match list[..] {
+                _ if list.iter().all(|s| *s == 0) => Access::Scalar,
+                [1] => Access::Element,
+                _ if input.shape.iter().product::<usize>() == out.len() => Access::Element,
+                _ => {
+                    words.extend(list);
+                    strided += 1;
+                    Access::Strided(strided - 1)
+                }
+            };
+            operands.push(TailOperand { kind: kind(input.dtype), access });
+        }
+        let kernel = Kernel::new("elementwise")
+            .constant("RANK", dims.len() as u32)
+            .constant("WORDS", words.len().div_ceil(4) as u32)
+            .tail(Tail { expr: self.expr.clone(), operands, given: false });
+        // The array begins at the second vector of the uniform.
+        let mut params = vec![out.len() as u32, 0, 0, 0];
+        params.extend(words.iter().map(|w| *w as u32));
         let grid = linear_grid(out.len().div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
-        let kernel = Kernel::new("elementwise").tail(self.expr.clone());
-        let mut dispatch = Dispatch::new(kernel, vec![out.len() as u32], grid).read(cx.inputs[0].value).write(out.value);
-        for other in &cx.inputs[1..] {
-            dispatch = dispatch.tail_operand(other.value);
+        let mut dispatch = Dispatch::new(kernel, params, grid).write(out.value);
+        for input in cx.inputs {
+            dispatch = dispatch.tail_operand(input.value);
         }
         cx.emit(dispatch);
         Ok(())
     }
 
-    fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
-        (inputs.len() * outputs[0].iter().product::<usize>()) as u64
+    fn flops(&self, _: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
+        (self.expr.size().max(1) * outputs[0].iter().product::<usize>()) as u64
     }
 }

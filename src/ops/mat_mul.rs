@@ -2,19 +2,21 @@
 
 use rayon::prelude::*;
 
-use super::{Input, Lowering, Rule, Tolerance, expect, expect_shape, sum_error};
+use super::tail::{self, Applied};
+use super::{Input, Lowering, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
 use crate::kernel::{Dispatch, Expr, Kernel};
 use crate::ops::lowering::PackedWeight;
 use crate::quant::GROUP;
-use crate::shape::{Shape, TensorType};
+use crate::shape::TensorType;
 use crate::tensor::{Tensor, Weight};
 
-/// `out[t, n] = tail(sum_k x[t, k] * weight[n, k], others[t, n]...)`.
+/// `out[t, n] = tail(sum_k x[t, k] * weight[n, k], others...)`.
 ///
-/// Inputs: `x` `[T, K]` f32, `weight` `[N, K]`, then the tail's further operands, each `[T, N]` f32. Output `[T, N]`.
+/// Inputs: `x` `[.., K]` f32, `weight` `[N, K]`, then the tail's further operands: of the output's shape, `[N]` or single numbers
+/// (with leading dimensions of 1 or without). Output `[.., N]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MatMul {
     /// What is applied to each sum (its operand 0) before it is stored.
@@ -30,55 +32,50 @@ impl MatMul {
 
 impl Rule for MatMul {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>> {
-        let extra = self.tail.operands().max(1) as usize - 1;
-        if inputs.len() != 2 + extra {
-            return Err(Error::shape("MatMul", format!("takes {} operands, got {}", 2 + extra, inputs.len())));
+        if inputs.len() < 2 {
+            return Err(Error::shape("MatMul", format!("takes 2 operands and those of its tail, got {}", inputs.len())));
         }
         let (x, weight) = (inputs[0], inputs[1]);
-        expect("MatMul", "x", x, DType::F32, 2)?;
+        expect("MatMul", "x", x, DType::F32, x.shape.rank().max(1))?;
         let (Some(k), Some(columns), 2) = (x.shape.columns(), weight.shape.columns(), weight.shape.rank()) else {
-            return Err(Error::shape("MatMul", format!("operands are {x} and {weight}, expected [T, K] and [N, K]")));
+            return Err(Error::shape("MatMul", format!("operands are {x} and {weight}, expected [.., K] and [N, K]")));
         };
         if k != columns {
             return Err(Error::shape("MatMul", format!("'x' {x} and 'weight' {weight} do not agree in K")));
         }
-        let shape = Shape(vec![x.shape.0[0].clone(), weight.shape.0[0].clone()]);
-        for other in &inputs[2..] {
-            expect("MatMul", "tail", other, DType::F32, 2)?;
-            expect_shape("MatMul", "tail", other, &shape)?;
-        }
+        let mut shape = x.shape.clone();
+        shape.0.pop();
+        shape.0.push(weight.shape.0[0].clone());
+        tail::check("MatMul", &self.tail, &inputs[2..], &shape, shape.rank() - 1)?;
         Ok(vec![TensorType::new(DType::F32, shape)])
     }
 
     fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>> {
         let (x, weight) = (inputs[0].tensor()?, inputs[1].weight()?);
-        let others = inputs[2..].iter().map(|o| o.tensor()?.as_f32()).collect::<Result<Vec<_>>>()?;
+        let shape = out_shape(x, weight);
+        let tail = Applied::new(&self.tail, &inputs[2..], &shape, shape.len() - 1)?;
         let mut out = products(x, weight, |product| product)?;
-        for (i, value) in out.iter_mut().enumerate() {
-            let sum = *value;
-            *value = self.tail.eval(&|o| if o == 0 { sum } else { others[o as usize - 1][i] });
-        }
-        Ok(vec![Tensor::f32(&[x.shape()[0], weight.rows()], out)?])
+        out.iter_mut().enumerate().for_each(|(i, value)| *value = tail.value(i, *value));
+        Ok(vec![Tensor::f32(&shape, out)?])
     }
 
     /// The error of a sum of K products is [`sum_error`] of the sum of their magnitudes (three roundings more for
     /// dequantising); the tail passes it on.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let (x, weight) = (inputs[0].tensor()?, inputs[1].weight()?);
-        let others = inputs[2..].iter().map(|o| o.tensor()?.as_f32()).collect::<Result<Vec<_>>>()?;
+        let shape = out_shape(x, weight);
+        let tail = Applied::new(&self.tail, &inputs[2..], &shape, shape.len() - 1)?;
         let sums = products(x, weight, |product| product)?;
         let magnitudes = products(x, weight, f32::abs)?;
         let error = sum_error(weight.columns() + 3);
-        let bounds = sums.iter().zip(&magnitudes).enumerate().map(|(i, (sum, magnitude))| {
-            let operand = |o: u32| if o == 0 { *sum } else { others[o as usize - 1][i] };
-            self.tail.bound(&operand, &|o| if o == 0 { error * magnitude } else { 0.0 }).1
-        });
+        let bounds = sums.iter().zip(&magnitudes).enumerate().map(|(i, (sum, m))| tail.bound(i, *sum, error * m));
         Ok(vec![Tolerance::Absolute(bounds.collect())])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, out) = (&cx.inputs[0], &cx.outputs[0]);
         let weight = cx.weight(1)?;
+        let tail = tail::lower(&self.tail, &cx.inputs[2..], out, out.shape.len() - 1)?;
         let choice = choose(cx, x.rows(), x.columns(), &weight);
         let mut dispatches = Vec::new();
         for (chunk, rows) in weight.operand.chunks.iter().enumerate() {
@@ -93,11 +90,9 @@ impl Rule for MatMul {
                 )));
             }
             let grid = [across as u32, down as u32, 1];
-            let mut dispatch = Dispatch::new(choice.kernel.clone().tail(self.tail.clone()), params, grid);
-            dispatch = dispatch.read(x.value).write(out.value).weight(weight.operand.value, chunk, weight.planes());
-            for other in &cx.inputs[2..] {
-                dispatch = dispatch.tail_operand(other.value);
-            }
+            let dispatch = Dispatch::new(choice.kernel.clone().tail(tail.clone()), params, grid);
+            let dispatch = dispatch.read(x.value).write(out.value).weight(weight.operand.value, chunk, weight.planes());
+            let dispatch = tail::bind(dispatch, &cx.inputs[2..]);
             dispatches.push(dispatch);
         }
         dispatches.into_iter().for_each(|d| cx.emit(d));
@@ -105,13 +100,21 @@ impl Rule for MatMul {
     }
 
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
-        2 * outputs[0].iter().product::<usize>() as u64 * inputs[0][1] as u64
+        2 * outputs[0].iter().product::<usize>() as u64 * inputs[1][1] as u64
     }
+}
+
+fn out_shape(x: &Tensor, weight: &Weight) -> Vec<usize> {
+    let mut shape = x.shape().to_vec();
+    shape.pop();
+    shape.push(weight.rows());
+    shape
 }
 
 /// `sum_k f(x[t, k] * weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
 fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Result<Vec<f32>> {
-    let (tokens, k, n) = (x.shape()[0], weight.columns(), weight.rows());
+    let (k, n) = (weight.columns(), weight.rows());
+    let tokens = x.len() / k.max(1);
     let x = x.as_f32()?;
     let sum = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + f(x * w));
     let mut by_row = vec![0.0; tokens * n];

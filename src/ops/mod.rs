@@ -6,17 +6,21 @@
 mod arg_max;
 mod attention;
 pub mod cache_write;
-mod elementwise;
+pub mod elementwise;
 mod embed;
 mod gather_rows;
 pub mod lowering;
 mod mat_mul;
 mod nll;
+mod reshape;
 mod rms_norm;
 pub mod rope;
 mod softmax;
+pub mod tail;
 mod top_k;
+pub mod view;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,14 +33,17 @@ pub use gather_rows::GatherRows;
 pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
+pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
 pub use rope::{Pairing, Rope};
 pub use softmax::Softmax;
 pub use top_k::TopK;
+pub use view::View;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::shape::{Shape, TensorType};
+use crate::kernel::expr::Kind;
+use crate::shape::TensorType;
 use crate::tensor::{Tensor, Weight};
 
 /// An operand of a reference computation. A tensor that nobody else holds may be changed in place.
@@ -68,6 +75,17 @@ impl Input {
         match self {
             Input::Weight(w) => Ok(w),
             Input::Tensor(t) => Err(Error::shape("operand", format!("expected a weight, found a tensor {:?}", t.shape()))),
+        }
+    }
+
+    /// The dense values, whichever it is.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when a weight cannot be read.
+    pub fn dense(&self) -> Result<Cow<'_, Tensor>> {
+        match self {
+            Input::Tensor(t) => Ok(Cow::Borrowed(t)),
+            Input::Weight(w) => w.to_tensor().map(Cow::Owned),
         }
     }
 
@@ -135,6 +153,11 @@ pub trait Rule {
         None
     }
 
+    /// The input whose elements, in whose place, output 0 is.
+    fn aliases(&self) -> Option<usize> {
+        None
+    }
+
     /// Arithmetic operations for operands of these shapes, for profiles and for bounding the time of submits.
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64;
 }
@@ -170,7 +193,21 @@ macro_rules! ops {
     };
 }
 
-ops!(ArgMax, Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, Nll, RmsNorm, Rope, Softmax, TopK);
+ops!(ArgMax, Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, Nll, RmsNorm, Reshape, Rope, Softmax, TopK, View);
+
+/// What elements of that type are in expressions.
+fn kind(dtype: DType) -> Kind {
+    if dtype == DType::I64 { Kind::Int } else { Kind::Float }
+}
+
+/// What the elements of an operand are in expressions.
+fn kind_of(op: &str, t: &TensorType) -> Result<Kind> {
+    match t.dtype {
+        DType::F32 => Ok(Kind::Float),
+        DType::I64 => Ok(Kind::Int),
+        _ => Err(Error::shape(op, format!("an operand is {t}, expected f32 or i64"))),
+    }
+}
 
 /// The operands, when there are exactly `N`.
 fn operands<const N: usize, T>(op: &str, inputs: Vec<T>) -> Result<[T; N]> {
@@ -184,12 +221,4 @@ fn expect(op: &str, name: &str, t: &TensorType, dtype: DType, rank: usize) -> Re
         return Ok(());
     }
     Err(Error::shape(op, format!("operand '{name}' is {t}, expected {dtype} of rank {rank}")))
-}
-
-/// Refuses operand `name` unless its shape is the given one.
-fn expect_shape(op: &str, name: &str, t: &TensorType, shape: &Shape) -> Result<()> {
-    if t.shape == *shape {
-        return Ok(());
-    }
-    Err(Error::shape(op, format!("operand '{name}' is {t}, expected the shape {shape}")))
 }

@@ -7,14 +7,14 @@ use crate::kernel::{Dispatch, Kernel, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
-/// `out[r, i] = e^(x[r, i] - max_j x[r, j]) / sum_j e^(x[r, j] - max)`. Input: `x` `[R, N]` f32. Output: as `x`.
+/// `out[r, i] = e^(x[r, i] - max_j x[r, j]) / sum_j e^(x[r, j] - max)`. Input: `x` `[.., N]` f32, its rows. Output: as `x`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Softmax;
 
 impl Rule for Softmax {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>> {
         let [x] = operands("Softmax", inputs.to_vec())?;
-        expect("Softmax", "x", x, DType::F32, 2)?;
+        expect("Softmax", "x", x, DType::F32, x.shape.rank().max(1))?;
         Ok(vec![x.clone()])
     }
 

@@ -58,15 +58,19 @@ pub fn layout(lifetimes: &[Lifetime]) -> (Vec<u64>, u64) {
 /// [`Error::Unsupported`] when a value exceeds a binding, or the arena a buffer, of the device.
 pub fn place_activations(graph: &Graph, values: &mut [PlanValue], caps: &Caps) -> Result<(u64, u64)> {
     let end = graph.nodes.len();
-    let mut lifetimes = Vec::new();
+    let roots = roots(graph);
+    let mut last_use: Vec<usize> = vec![0; values.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
-        for id in node.outputs.iter().filter(|id| values[id.0].place == Place::Unused) {
+        node.inputs.iter().chain(&node.outputs).for_each(|id| last_use[roots[id.0]] = index);
+    }
+    graph.outputs.iter().for_each(|id| last_use[roots[id.0]] = end);
+    let mut lifetimes = Vec::new();
+    for (first, node) in graph.nodes.iter().enumerate() {
+        for id in node.outputs.iter().filter(|id| values[id.0].place == Place::Unused && roots[id.0] == id.0) {
             debug_assert!(matches!(graph.value(*id).origin, Origin::Node));
             check_binding(&values[id.0], caps)?;
-            let last_reader = graph.nodes.iter().rposition(|n| n.inputs.contains(id)).unwrap_or(index);
-            let last = if graph.outputs.contains(id) { end } else { last_reader };
             let bytes = values[id.0].bytes().next_multiple_of(u64::from(caps.storage_align.max(16)));
-            lifetimes.push(Lifetime { value: id.0, bytes, first: index, last });
+            lifetimes.push(Lifetime { value: id.0, bytes, first, last: last_use[id.0] });
         }
     }
     let (offsets, arena) = layout(&lifetimes);
@@ -77,7 +81,27 @@ pub fn place_activations(graph: &Graph, values: &mut [PlanValue], caps: &Caps) -
     for (lifetime, offset) in lifetimes.iter().zip(offsets) {
         values[lifetime.value].place = Place::Arena(offset);
     }
+    for (i, root) in roots.iter().enumerate().filter(|(i, root)| i != *root) {
+        if matches!(values[*root].place, Place::Weight { .. } | Place::Unused) {
+            return Err(Error::Unsupported(format!(
+                "'{}' would share the storage of the weight '{}'",
+                values[i].name, values[*root].name
+            )));
+        }
+        values[i].place = values[*root].place.clone();
+    }
     Ok((arena, lifetimes.iter().map(|l| l.bytes).sum()))
+}
+
+/// For every value, the one in whose storage it lies: itself, unless an op leaves the elements where they are.
+fn roots(graph: &Graph) -> Vec<usize> {
+    let mut roots: Vec<usize> = (0..graph.values.len()).collect();
+    for node in &graph.nodes {
+        if let Some(i) = node.op.rule().aliases() {
+            roots[node.outputs[0].0] = roots[node.inputs[i].0];
+        }
+    }
+    roots
 }
 
 #[cfg(test)]

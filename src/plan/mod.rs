@@ -65,9 +65,7 @@ pub struct PlanValue {
 impl PlanValue {
     /// Bytes of the value where it is stored densely.
     pub fn bytes(&self) -> u64 {
-        let elements = self.shape.iter().product::<usize>() as u64;
-        let (n, bytes) = self.dtype.block();
-        elements / n as u64 * bytes as u64
+        self.dtype.device_bytes(self.shape.iter().product())
     }
 }
 
@@ -184,25 +182,28 @@ fn place_inputs(graph: &Graph, values: &mut [PlanValue], caps: &Caps) -> Result<
     Ok(end)
 }
 
-/// Refuses an op that binds a weight as if it were computed or the other way round, and a weight too large to be bound
-/// as plain f32.
+/// Refuses an op that takes nothing but a weight where it got a computed value, and a weight too large to be bound densely.
 fn check_bindings(steps: &[Step], values: &[PlanValue], caps: &Caps) -> Result<()> {
     for step in steps {
         for binding in step.dispatches.iter().flat_map(|d| &d.bindings) {
             let Resource::Value(i) = binding.resource else { continue };
             let value = &values[i];
             let weight = matches!(value.place, Place::Weight { .. });
-            if weight != binding.constant {
-                let (found, expected) = if weight { ("a weight", "a computed value") } else { ("computed", "a weight") };
-                let what = format!("'{}' is {found}, {} '{}' takes {expected}", value.name, step.op, step.name);
+            if binding.constant && !weight {
+                let what = format!("'{}' is computed, {} '{}' takes a weight", value.name, step.op, step.name);
                 return Err(Error::Unsupported(what));
             }
             if weight {
-                check_binding(&PlanValue { dtype: DType::F32, ..value.clone() }, caps)?;
+                check_binding(&PlanValue { dtype: dense_type(value.dtype), ..value.clone() }, caps)?;
             }
         }
     }
     Ok(())
+}
+
+/// The element type of a weight that is bound densely.
+pub fn dense_type(dtype: DType) -> DType {
+    if dtype == DType::I64 { DType::I64 } else { DType::F32 }
 }
 
 /// Refuses a value that no single binding can hold.

@@ -120,7 +120,7 @@ impl Format {
             DType::Q5_K => &q5_k::FORMAT,
             DType::Q6_K => &q6_k::FORMAT,
             DType::IQ4_NL => &iq4_nl::FORMAT,
-            DType::U32 | DType::I32 => return None,
+            DType::U32 | DType::I32 | DType::I64 => return None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Elementwise expressions.
 
-use wavelane::kernel::expr::Function;
+use wavelane::kernel::Expr;
+use wavelane::kernel::expr::{Function, Kind, Operator};
 use wavelane::ops::Elementwise;
 use wavelane::tensor::Tensor;
 
@@ -33,4 +34,125 @@ fn gates_stay_finite_at_the_edges() {
 fn long_lines_fold_into_two_grid_dimensions() {
     let case = Case::new("folded grid", Elementwise::add(), vec![input(&[1000], 3), input(&[1000], 4)]);
     check_with(&[case], |c| c.max_grid = 7);
+}
+
+/// Numbers of every size and sign, and what is no number.
+fn floats() -> Vec<f32> {
+    let sizes = [0.0, 1e-30, 1e-8, 0.001, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 7.25, 11.0, 30.0, 88.0, 1e4];
+    let both = sizes.iter().flat_map(|x| [*x, -*x]);
+    both.chain((0..100).map(|i| i as f32 * 0.0731 - 3.6)).collect()
+}
+
+fn integers() -> Vec<i64> {
+    (-9..10).chain([31, 32, 100, -100, 255, 65535, -65536, 46340, 1 << 30, i32::MAX.into(), i32::MIN.into()]).collect()
+}
+
+fn tensor(values: Vec<f32>, shape: &[usize]) -> Operand {
+    Operand::Input(Tensor::f32(shape, values).unwrap())
+}
+
+fn int_tensor(values: Vec<i64>, shape: &[usize]) -> Operand {
+    Operand::Input(Tensor::i64(shape, values).unwrap())
+}
+
+/// The arguments at which a function is defined by more than one driver's habit.
+fn domain(function: Function) -> fn(f32) -> bool {
+    match function {
+        Function::Log | Function::Sqrt => |x| x > 0.0,
+        Function::Asin | Function::Acos => |x| x.abs() <= 1.0,
+        Function::Atanh => |x| x.abs() < 0.99,
+        Function::Acosh => |x| x >= 1.0,
+        Function::Reciprocal => |x| x.abs() > 1e-20,
+        Function::Exp | Function::Sinh | Function::Cosh => |x| x.abs() < 80.0,
+        // Beyond a few turns f32 does not know the angle; near the poles not the tangent.
+        Function::Sin | Function::Cos => |x| x.abs() < 100.0,
+        Function::Tan => |x| x.abs() < 1.4,
+        _ => |_| true,
+    }
+}
+
+#[test]
+fn every_function_matches_the_reference() {
+    let mut cases = Vec::new();
+    for function in Function::ALL {
+        if function.kind(Kind::Float).is_some() {
+            let mut values: Vec<f32> = floats().into_iter().filter(|x| domain(function)(*x)).collect();
+            if matches!(function, Function::IsNan | Function::IsInf | Function::BitsOfFloat) {
+                values.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY]);
+            }
+            let n = values.len();
+            cases.push(Case::new(format!("{function:?} of floats"), Elementwise::unary(function), vec![tensor(values, &[n])]));
+        }
+        if function.kind(Kind::Int).is_some() {
+            let values = if function == Function::FloatOfBits {
+                vec![0, 0x3f80_0000, 0x4049_0fdb, -0x4080_0000]
+            } else {
+                integers().into_iter().filter(|n| *n != i64::from(i32::MIN)).collect()
+            };
+            let n = values.len();
+            cases.push(Case::new(
+                format!("{function:?} of integers"),
+                Elementwise::unary(function),
+                vec![int_tensor(values, &[n])],
+            ));
+        }
+    }
+    check(&cases);
+}
+
+#[test]
+fn every_operator_matches_the_reference() {
+    let mut cases = Vec::new();
+    let small: Vec<f32> = floats().into_iter().filter(|x| x.abs() < 100.0 && x.abs() > 1e-3).collect();
+    let few: Vec<i64> = integers().into_iter().filter(|n| n.abs() <= 100).collect();
+    for operator in Operator::ALL {
+        if operator.kind(Kind::Float).is_some() {
+            let a: Vec<f32> = if operator == Operator::Pow { small.iter().map(|x| x.abs()).collect() } else { small.clone() };
+            let b: Vec<f32> = vec![-2.0, -0.5, 0.25, 1.0, 3.0];
+            // Where a quotient is nearly whole, the remainder jumps.
+            let a: Vec<f32> =
+                if matches!(operator, Operator::Mod | Operator::Rem) { a.iter().map(|x| x.trunc() + 0.1).collect() } else { a };
+            let n = a.len();
+            let operands = vec![tensor(a, &[n, 1]), tensor(b, &[5])];
+            cases.push(Case::new(format!("{operator:?} of floats"), Elementwise::binary(operator), operands));
+        }
+        if operator.kind(Kind::Int).is_some() {
+            let b = vec![-31, -3, -1, 0, 1, 2, 5, 31];
+            let a = if operator == Operator::Pow { vec![-3, -2, -1, 0, 1, 2, 3] } else { few.clone() };
+            let b: Vec<i64> = if operator == Operator::Pow { vec![0, 1, 2, 5, -1, -2, 9, 3] } else { b };
+            // What overflows 32 bits differs from the host's 64 by design.
+            let shift = matches!(operator, Operator::ShiftLeft);
+            let (a, b) = if shift { (vec![0, 1, 5, 7], vec![0, 1, 2, 3, 8, 24, 27, 28]) } else { (a, b) };
+            let n = a.len();
+            let operands = vec![int_tensor(a, &[n, 1]), int_tensor(b, &[8])];
+            cases.push(Case::new(format!("{operator:?} of integers"), Elementwise::binary(operator), operands));
+        }
+    }
+    check(&cases);
+}
+
+#[test]
+fn operands_are_broadcast() {
+    let expr = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
+    let shapes: [[&[usize]; 3]; 7] = [
+        [&[3, 5], &[5], &[1]],
+        [&[3, 1], &[1, 5], &[3, 5]],
+        [&[2, 3, 5, 7], &[3, 1, 1], &[2, 1, 5, 1]],
+        [&[7], &[2, 1, 3, 1], &[]],
+        [&[1], &[1, 1], &[]],
+        [&[2, 1, 2, 1, 2, 1, 2], &[3, 1, 3, 1, 3, 1], &[1]],
+        [&[130, 65], &[130, 1], &[65]],
+    ];
+    let case = |s: [&[usize]; 3]| {
+        Case::new(format!("{s:?}"), Elementwise { expr: expr.clone() }, vec![input(s[0], 1), input(s[1], 2), input(s[2], 3)])
+    };
+    check(&shapes.map(case));
+}
+
+#[test]
+fn selections_read_truth_values() {
+    let less = Expr::binary(Operator::Less, Expr::operand(0), Expr::float(0.25));
+    let expr = Expr::select(less, Expr::call(Function::ToFloat, Expr::operand(1)), Expr::float(f32::INFINITY));
+    let operands = vec![input(&[61], 5), int_tensor((0..61).collect(), &[61])];
+    check(&[Case::new("select", Elementwise { expr }, operands)]);
 }

@@ -11,3 +11,4 @@ mod elementwise;
 mod products;
 mod rows;
 mod selection;
+mod views;

@@ -1,9 +1,10 @@
 //! Fuses an elementwise node into the product that computes one of its operands, where nothing else reads that.
 
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::graph::{Graph, Node, Patch, ValueId};
 use crate::kernel::Expr;
-use crate::ops::{MatMul, Op};
+use crate::ops::{MatMul, Op, tail};
 
 /// Further operands that a tail may have: together with the operands and planes of a product they stay within the
 /// eight storage bindings that every device has.
@@ -27,6 +28,13 @@ fn find(graph: &Graph) -> Option<Patch> {
         consumer.inputs.iter().enumerate().find_map(|(i, id)| {
             let from = producer(*id).filter(|_| uses[id.0] == 1)?;
             let Op::MatMul(product) = &graph.nodes[from].op else { return None };
+            let shape = |id: &ValueId| &graph.value(*id).ty.shape;
+            let out = shape(&consumer.outputs[0]);
+            let fits = |id: &ValueId| tail::access(shape(id), out, out.rank() - 1).is_some();
+            let float = graph.value(consumer.outputs[0]).ty.dtype == DType::F32;
+            if shape(id) != out || !float || !consumer.inputs.iter().all(fits) {
+                return None;
+            }
             let (tail, others) = compose(product, &graph.nodes[from], &elementwise.expr, consumer, i);
             (others.len() <= MOST_OPERANDS).then(|| {
                 let mut inputs = graph.nodes[from].inputs[..2].to_vec();

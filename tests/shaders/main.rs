@@ -1,18 +1,18 @@
 //! Every shader variant that the planner can produce, without a GPU: valid WGSL, within the limits that every device
 //! offers, and translated to SPIR-V, MSL and HLSL.
 
+mod elementwise;
+mod language;
+mod support;
+
 use std::collections::BTreeSet;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use wavelane::dtype::DType;
-use wavelane::graph::{Graph, GraphBuilder, ValueId};
+use wavelane::graph::Graph;
 use wavelane::kernel::caps::{Caps, Width};
-use wavelane::kernel::expr::Function;
-use wavelane::kernel::{Dispatch, Expr, Kernel, linker};
-use wavelane::ops::*;
+use wavelane::kernel::{Dispatch, Kernel, linker};
 use wavelane::plan;
 use wavelane::shape::Symbols;
-use wavelane::tensor::Weight;
 
 /// The devices that lowering tells apart.
 fn profiles() -> Vec<Caps> {
@@ -22,76 +22,9 @@ fn profiles() -> Vec<Caps> {
     [of(Width::Wide), of(Width::Narrow)].concat()
 }
 
-fn weight(dtype: DType, rows: usize, columns: usize) -> Weight {
-    let bytes = vec![0u8; rows * dtype.row_bytes(columns).unwrap()];
-    let n = bytes.len();
-    Weight::new(dtype, &[rows, columns], std::sync::Arc::new(bytes), 0..n).unwrap()
-}
-
-fn one(op: impl Into<Op>, operands: impl FnOnce(&mut GraphBuilder) -> Vec<ValueId>) -> Graph {
-    let mut b = GraphBuilder::new();
-    let ids = operands(&mut b);
-    b.node("node", op, &ids).unwrap().into_iter().for_each(|id| b.output(id));
-    b.finish().unwrap()
-}
-
-/// Graphs of every op in every way that lowering distinguishes.
+/// Graphs of every op in every way that lowering distinguishes; those of one op lie in the file of its kind.
 fn graphs() -> Vec<Graph> {
-    let mut graphs = Vec::new();
-    let silu = Expr::call(Function::Silu, Expr::operand(0));
-    let tails = [Expr::operand(0), Expr::sum(Expr::product(silu, Expr::operand(1)), Expr::operand(2))];
-    for dtype in DType::WEIGHTS {
-        let depths: &[usize] = if dtype.block().0 == 1 { &[33, 64, 1024] } else { &[256, 1024] };
-        for (tail, k) in tails.iter().flat_map(|t| depths.iter().map(move |k| (t, *k))) {
-            for t in [1, 2, 3, 5, 8, 9, 70] {
-                graphs.push(one(MatMul { tail: tail.clone() }, |b| {
-                    let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, 80, k))];
-                    ids.extend((1..tail.operands()).map(|i| b.input(format!("{i}"), DType::F32, &[t, 80][..])));
-                    ids
-                }));
-            }
-        }
-        graphs.push(one(Embed, |b| vec![b.input("t", DType::U32, &[3][..]), b.weight("w", weight(dtype, 8, 256))]));
-    }
-    for n in [1, 33, 576, 49152] {
-        let x = |b: &mut GraphBuilder| b.input("x", DType::F32, &[3, n][..]);
-        graphs
-            .push(one(RmsNorm { epsilon: 1e-5 }, |b| vec![x(b), b.weight("g", Weight::from_f32(&[n], &vec![0.0; n]).unwrap())]));
-        graphs.push(one(Softmax, |b| vec![x(b)]));
-        graphs.push(one(ArgMax, |b| vec![x(b)]));
-        graphs.push(one(Nll, |b| vec![x(b), b.input("t", DType::U32, &[3][..])]));
-        graphs.push(one(GatherRows, |b| vec![x(b), b.input("r", DType::U32, &[2][..])]));
-        graphs.extend([1, 3, 64, 256, 1024].iter().filter(|k| **k <= n).map(|k| one(TopK { k: *k }, |b| vec![x(b)])));
-    }
-    for function in [Function::Silu, Function::GeluTanh] {
-        let x = |b: &mut GraphBuilder, name: &str| b.input(name, DType::F32, &[3, 5][..]);
-        graphs.push(one(Elementwise::gated(function), |b| vec![x(b, "gate"), x(b, "up")]));
-    }
-    for pairing in [Pairing::Interleaved, Pairing::Halves] {
-        graphs.push(one(Rope { head_dim: 64, dim: 32, pairing }, |b| {
-            let table = b.weight("table", rope::table(&[1.0; 16], 128).unwrap());
-            vec![b.input("x", DType::F32, &[3, 128][..]), b.input("p", DType::U32, &[3][..]), table]
-        }));
-    }
-    for (dtype, heads, kv_heads, head_dim) in
-        [(DType::F32, 9, 3, 64), (DType::F16, 32, 4, 128), (DType::F16, 8, 8, 80), (DType::F32, 2, 1, 512)]
-    {
-        let cache = |b: &mut GraphBuilder, name: &str| b.state(name, dtype, &[4, kv_heads, 64, head_dim][..]);
-        let steps = |b: &mut GraphBuilder| {
-            let blocks = b.input("blocks", DType::U32, &[1, 4][..]);
-            vec![b.input("slots", DType::U32, &[3][..]), b.input("positions", DType::U32, &[3][..]), blocks]
-        };
-        let attention = Attention { heads, kv_heads, head_dim, scale: 0.125 };
-        graphs.push(one(attention, |b| {
-            let ids = vec![b.input("q", DType::F32, &[3, heads * head_dim][..]), cache(b, "k"), cache(b, "v")];
-            [ids, steps(b)].concat()
-        }));
-        graphs.push(one(CacheWrite, |b| {
-            let ids = vec![b.input("x", DType::F32, &[3, kv_heads * head_dim][..]), cache(b, "k")];
-            [ids, steps(b)].concat()
-        }));
-    }
-    graphs
+    [language::graphs(), elementwise::graphs()].concat()
 }
 
 fn dispatches() -> Vec<(Caps, Dispatch)> {
@@ -109,7 +42,7 @@ fn dispatches() -> Vec<(Caps, Dispatch)> {
 #[test]
 fn every_op_is_covered() {
     let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
-    assert_eq!(names.len(), 12, "a new op needs its graphs here: {names:?}");
+    assert_eq!(names.len(), 14, "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))

@@ -1,0 +1,522 @@
+//! The scalar functions and operators of expressions: value, WGSL, and how far a device may be off.
+
+use serde::{Deserialize, Serialize};
+
+/// What a scalar is. Truth values are integers, 0 or 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// f32.
+    Float,
+    /// 64 bits on the host, i32 on devices.
+    Int,
+}
+
+impl Kind {
+    /// The WGSL type.
+    pub fn wgsl(self) -> &'static str {
+        match self {
+            Kind::Float => "f32",
+            Kind::Int => "i32",
+        }
+    }
+}
+
+/// One scalar.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar {
+    /// A float.
+    Float(f32),
+    /// An integer or a truth value.
+    Int(i64),
+}
+
+impl Scalar {
+    /// Its kind.
+    pub fn kind(self) -> Kind {
+        match self {
+            Scalar::Float(_) => Kind::Float,
+            Scalar::Int(_) => Kind::Int,
+        }
+    }
+
+    /// The value as a float.
+    pub fn float(self) -> f32 {
+        match self {
+            Scalar::Float(x) => x,
+            Scalar::Int(n) => n as f32,
+        }
+    }
+
+    /// The value as an integer: floats are truncated, and held at the ends of 32 bits, as WGSL converts.
+    pub fn int(self) -> i64 {
+        match self {
+            Scalar::Float(x) => truncate(x),
+            Scalar::Int(n) => n,
+        }
+    }
+}
+
+impl From<f32> for Scalar {
+    fn from(x: f32) -> Self {
+        Scalar::Float(x)
+    }
+}
+
+fn truncate(x: f32) -> i64 {
+    (x as i64).clamp(i32::MIN.into(), 2147483520)
+}
+
+/// A function of one scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Function {
+    /// `x / (1 + e^-x)`, the gate of SwiGLU (Shazeer 2020, arXiv:2002.05202).
+    Silu,
+    /// The tanh form of GELU (Hendrycks and Gimpel 2016, arXiv:1606.08415), the gate of GeGLU.
+    GeluTanh,
+    /// `x (1 + erf(x / sqrt 2)) / 2`.
+    Gelu,
+    Erf,
+    Exp,
+    Log,
+    Sqrt,
+    Reciprocal,
+    Sigmoid,
+    /// `log(1 + e^x)`.
+    Softplus,
+    Sin,
+    Cos,
+    Tan,
+    Asin,
+    Acos,
+    Atan,
+    Sinh,
+    Cosh,
+    Tanh,
+    Asinh,
+    Acosh,
+    Atanh,
+    Neg,
+    Abs,
+    /// -1, 0 or 1.
+    Sign,
+    Floor,
+    Ceil,
+    /// To the nearest integer, ties to even.
+    Round,
+    /// Through half precision and back.
+    ToF16,
+    /// Through bfloat16 and back.
+    ToBf16,
+    /// Of a float: whether it is not a number.
+    IsNan,
+    /// Of a float: whether it is infinite.
+    IsInf,
+    /// Of an integer: 1 for 0, else 0.
+    Not,
+    /// Of an integer: every bit flipped.
+    Complement,
+    /// From an integer.
+    ToFloat,
+    /// From a float, truncated.
+    ToInt,
+    /// The float with the integer's lower 32 bits.
+    FloatOfBits,
+    /// The integer with the float's bits.
+    BitsOfFloat,
+}
+
+use Function as F;
+
+impl Function {
+    /// All functions.
+    pub const ALL: [Function; 38] = [
+        F::Silu,
+        F::GeluTanh,
+        F::Gelu,
+        F::Erf,
+        F::Exp,
+        F::Log,
+        F::Sqrt,
+        F::Reciprocal,
+        F::Sigmoid,
+        F::Softplus,
+        F::Sin,
+        F::Cos,
+        F::Tan,
+        F::Asin,
+        F::Acos,
+        F::Atan,
+        F::Sinh,
+        F::Cosh,
+        F::Tanh,
+        F::Asinh,
+        F::Acosh,
+        F::Atanh,
+        F::Neg,
+        F::Abs,
+        F::Sign,
+        F::Floor,
+        F::Ceil,
+        F::Round,
+        F::ToF16,
+        F::ToBf16,
+        F::IsNan,
+        F::IsInf,
+        F::Not,
+        F::Complement,
+        F::ToFloat,
+        F::ToInt,
+        F::FloatOfBits,
+        F::BitsOfFloat,
+    ];
+
+    /// The kind of the result, or `None` for an argument that the function does not take.
+    pub fn kind(self, argument: Kind) -> Option<Kind> {
+        match (self, argument) {
+            (F::Neg | F::Abs | F::Sign, kind) => Some(kind),
+            (F::IsNan | F::IsInf | F::ToInt | F::BitsOfFloat, Kind::Float) => Some(Kind::Int),
+            (F::ToFloat | F::FloatOfBits, Kind::Int) => Some(Kind::Float),
+            (F::Not | F::Complement, Kind::Int) => Some(Kind::Int),
+            (F::IsNan | F::IsInf | F::ToInt | F::BitsOfFloat, Kind::Int) => None,
+            (F::Not | F::Complement | F::ToFloat | F::FloatOfBits, Kind::Float) => None,
+            (_, Kind::Float) => Some(Kind::Float),
+            (_, Kind::Int) => None,
+        }
+    }
+
+    /// The value at `x`, which is of a kind that the function takes.
+    pub fn apply(self, x: Scalar) -> Scalar {
+        match (self, x) {
+            (F::Neg, Scalar::Int(n)) => Scalar::Int(n.wrapping_neg()),
+            (F::Abs, Scalar::Int(n)) => Scalar::Int(n.wrapping_abs()),
+            (F::Sign, Scalar::Int(n)) => Scalar::Int(n.signum()),
+            (F::Not, n) => Scalar::Int((n.int() == 0).into()),
+            (F::Complement, n) => Scalar::Int(!n.int()),
+            (F::ToFloat, n) => Scalar::Float(n.float()),
+            (F::FloatOfBits, n) => Scalar::Float(f32::from_bits(n.int() as u32)),
+            (F::ToInt, x) => Scalar::Int(x.int()),
+            (F::BitsOfFloat, x) => Scalar::Int((x.float().to_bits() as i32).into()),
+            (F::IsNan, x) => Scalar::Int(x.float().is_nan().into()),
+            (F::IsInf, x) => Scalar::Int(x.float().is_infinite().into()),
+            (_, x) => Scalar::Float(self.of_float(x.float())),
+        }
+    }
+
+    fn of_float(self, x: f32) -> f32 {
+        match self {
+            F::Silu => x / (1.0 + (-x).exp()),
+            // x (1 + tanh(u)) / 2 is x times the sigmoid of 2u, which neither cancels nor overflows to NaN.
+            F::GeluTanh => x / (1.0 + (-1.595_769_1 * (x + 0.044715 * x * x * x)).exp()),
+            F::Gelu => (0.5 * f64::from(x) * (1.0 + erf(f64::from(x) * std::f64::consts::FRAC_1_SQRT_2))) as f32,
+            F::Erf => erf(x.into()) as f32,
+            F::Exp => x.exp(),
+            F::Log => x.ln(),
+            F::Sqrt => x.sqrt(),
+            F::Reciprocal => 1.0 / x,
+            F::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            F::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            F::Sin => x.sin(),
+            F::Cos => x.cos(),
+            F::Tan => x.tan(),
+            F::Asin => x.asin(),
+            F::Acos => x.acos(),
+            F::Atan => x.atan(),
+            F::Sinh => x.sinh(),
+            F::Cosh => x.cosh(),
+            F::Tanh => x.tanh(),
+            F::Asinh => x.asinh(),
+            F::Acosh => x.acosh(),
+            F::Atanh => x.atanh(),
+            F::Neg => -x,
+            F::Abs => x.abs(),
+            F::Sign if x == 0.0 || x.is_nan() => x,
+            F::Sign => x.signum(),
+            F::Floor => x.floor(),
+            F::Ceil => x.ceil(),
+            F::Round => x.round_ties_even(),
+            F::ToF16 => half::f16::from_f32(x).to_f32(),
+            F::ToBf16 => half::bf16::from_f32(x).to_f32(),
+            F::IsNan | F::IsInf | F::Not | F::Complement | F::ToFloat | F::ToInt | F::FloatOfBits | F::BitsOfFloat => x,
+        }
+    }
+
+    /// How far a device may be from `y`, the value at exactly `x`.
+    ///
+    /// WGSL grants `exp` 3 + 2 |x| units, division 2.5 and `sqrt` what one division and its inverse leave; functions made of
+    /// these in `shaders/functions.wgsl` stay below 16 units plus the growth with |x|. `log` may be 2^-21 off near 1, the inverse
+    /// trigonometric functions 4096 units; `erf` is Abramowitz and Stegun 7.1.26's kind of fit, good to 2e-7 times its slope.
+    pub fn error(self, x: f32, y: f32) -> f32 {
+        const UNIT: f32 = f32::EPSILON;
+        let relative = |units: f32| units * UNIT * y.abs() + f32::MIN_POSITIVE;
+        match self {
+            F::Silu | F::Exp | F::Sigmoid => relative(16.0 + 4.0 * x.abs()),
+            // The exponent is 2u, a few roundings off.
+            F::GeluTanh => relative(16.0 + 8.0 * 1.6 * (x.abs() + 0.045 * x.abs().powi(3)).min(100.0)),
+            F::Gelu => relative(8.0) + 6e-7 * x.abs(),
+            F::Erf => 6e-7,
+            F::Softplus => relative(16.0) + 1e-6,
+            F::Log => relative(4.0) + 1e-6,
+            F::Sqrt | F::Reciprocal => relative(6.0),
+            F::Sin | F::Cos => 1e-6 + x.abs() * 3e-7,
+            F::Tan => (1e-6 + x.abs() * 3e-7) * 4.0 * (1.0 + y * y),
+            F::Sinh | F::Cosh | F::Tanh => relative(16.0 + 8.0 * x.abs()) + 1e-6,
+            F::Asinh | F::Acosh | F::Atanh => relative(32.0) + 4e-6,
+            F::Asin | F::Acos | F::Atan => relative(4096.0) + 5e-4,
+            _ => 0.0,
+        }
+    }
+
+    /// The name of the WGSL function: a builtin, or one of `shaders/functions.wgsl`.
+    pub fn wgsl(self) -> &'static str {
+        match self {
+            F::Silu => "silu",
+            F::GeluTanh => "gelu_tanh",
+            F::Gelu => "gelu",
+            F::Erf => "erf",
+            F::Exp => "exp",
+            F::Log => "log",
+            F::Sqrt => "sqrt",
+            F::Reciprocal => "reciprocal",
+            F::Sigmoid => "sigmoid",
+            F::Softplus => "softplus",
+            F::Sin => "sine",
+            F::Cos => "cosine",
+            F::Tan => "tangent",
+            F::Asin => "asin",
+            F::Acos => "acos",
+            F::Atan => "atan",
+            F::Sinh => "sinh_of",
+            F::Cosh => "cosh_of",
+            F::Tanh => "tanh_of",
+            F::Asinh => "asinh_of",
+            F::Acosh => "acosh_of",
+            F::Atanh => "atanh_of",
+            F::Neg => "-",
+            F::Abs => "abs",
+            F::Sign => "sign",
+            F::Floor => "floor",
+            F::Ceil => "ceil",
+            F::Round => "round",
+            F::ToF16 => "to_f16",
+            F::ToBf16 => "to_bf16",
+            F::IsNan => "is_nan",
+            F::IsInf => "is_inf",
+            F::Not => "not_of",
+            F::Complement => "~",
+            F::ToFloat => "f32",
+            F::ToInt => "i32",
+            F::FloatOfBits => "bitcast<f32>",
+            F::BitsOfFloat => "bitcast<i32>",
+        }
+    }
+}
+
+/// The error function: its Maclaurin series below 3, else 1 minus the continued fraction of its complement, in f64
+/// (Abramowitz and Stegun 7.1.5 and 7.1.14).
+fn erf(x: f64) -> f64 {
+    let a = x.abs();
+    if a.is_nan() {
+        return x;
+    }
+    if a < 3.0 {
+        let (mut term, mut sum, mut n) = (a, a, 0.0);
+        while term.abs() > 1e-17 * sum.abs() {
+            n += 1.0;
+            term *= -a * a / n;
+            sum += term / (2.0 * n + 1.0);
+        }
+        return (sum * std::f64::consts::FRAC_2_SQRT_PI).copysign(x);
+    }
+    let fraction = (1..60).rev().fold(0.0, |f, k| f64::from(k) / 2.0 / (a + f));
+    let complement = (-a * a).exp() / (a + fraction) * std::f64::consts::FRAC_2_SQRT_PI / 2.0;
+    (1.0 - complement).copysign(x)
+}
+
+/// An operator of two scalars of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Operator {
+    Add,
+    Sub,
+    Mul,
+    /// Of integers: truncated; what is divided by 0 stays as it is.
+    Div,
+    /// The remainder with the sign of the divisor; of integers by 0: 0.
+    Mod,
+    /// The remainder with the sign of the dividend; of integers by 0: 0.
+    Rem,
+    /// Of integers: by repeated products, 0 for negative exponents of other bases than 1 and -1.
+    Pow,
+    Min,
+    Max,
+    /// 1 or 0.
+    Less,
+    /// 1 or 0.
+    LessEqual,
+    /// 1 or 0.
+    Equal,
+    /// Bits of integers.
+    And,
+    /// Bits of integers.
+    Or,
+    /// Bits of integers.
+    Xor,
+    /// Of integers; 0 where the shift is 32 or more.
+    ShiftLeft,
+    /// Of integers, with the sign.
+    ShiftRight,
+}
+
+use Operator as O;
+
+impl Operator {
+    /// All operators.
+    pub const ALL: [Operator; 17] = [
+        O::Add,
+        O::Sub,
+        O::Mul,
+        O::Div,
+        O::Mod,
+        O::Rem,
+        O::Pow,
+        O::Min,
+        O::Max,
+        O::Less,
+        O::LessEqual,
+        O::Equal,
+        O::And,
+        O::Or,
+        O::Xor,
+        O::ShiftLeft,
+        O::ShiftRight,
+    ];
+
+    /// The kind of the result, or `None` for operands that the operator does not take.
+    pub fn kind(self, operands: Kind) -> Option<Kind> {
+        match (self, operands) {
+            (O::Less | O::LessEqual | O::Equal, _) => Some(Kind::Int),
+            (O::And | O::Or | O::Xor | O::ShiftLeft | O::ShiftRight, Kind::Float) => None,
+            (_, kind) => Some(kind),
+        }
+    }
+
+    /// The value for operands of one kind.
+    pub fn apply(self, a: Scalar, b: Scalar) -> Scalar {
+        match (a, b) {
+            (Scalar::Int(a), Scalar::Int(b)) => Scalar::Int(self.of_ints(a, b)),
+            (a, b) => self.of_floats(a.float(), b.float()),
+        }
+    }
+
+    fn of_floats(self, a: f32, b: f32) -> Scalar {
+        let either_nan = a.is_nan() || b.is_nan();
+        Scalar::Float(match self {
+            O::Add => a + b,
+            O::Sub => a - b,
+            O::Mul => a * b,
+            O::Div => a / b,
+            O::Mod => a - b * (a / b).floor(),
+            O::Rem => a % b,
+            O::Pow => a.powf(b),
+            O::Min | O::Max if either_nan => f32::NAN,
+            O::Min => a.min(b),
+            O::Max => a.max(b),
+            O::Less => return Scalar::Int((a < b).into()),
+            O::LessEqual => return Scalar::Int((a <= b).into()),
+            O::Equal => return Scalar::Int((a == b).into()),
+            O::And | O::Or | O::Xor | O::ShiftLeft | O::ShiftRight => f32::NAN,
+        })
+    }
+
+    fn of_ints(self, a: i64, b: i64) -> i64 {
+        match self {
+            O::Add => a.wrapping_add(b),
+            O::Sub => a.wrapping_sub(b),
+            O::Mul => a.wrapping_mul(b),
+            O::Div if b == 0 => a,
+            O::Div => a.wrapping_div(b),
+            O::Mod | O::Rem if b == 0 => 0,
+            O::Mod => (a.wrapping_rem(b).wrapping_add(b)).wrapping_rem(b),
+            O::Rem => a.wrapping_rem(b),
+            O::Pow => power(a, b),
+            O::Min => a.min(b),
+            O::Max => a.max(b),
+            O::Less => (a < b).into(),
+            O::LessEqual => (a <= b).into(),
+            O::Equal => (a == b).into(),
+            O::And => a & b,
+            O::Or => a | b,
+            O::Xor => a ^ b,
+            O::ShiftLeft => {
+                if (0..64).contains(&b) {
+                    a << b
+                } else {
+                    0
+                }
+            }
+            O::ShiftRight => a >> b.clamp(0, 63),
+        }
+    }
+
+    /// The WGSL of the value for operands of `kind`.
+    pub fn wgsl(self, kind: Kind, a: &str, b: &str) -> String {
+        let float = kind == Kind::Float;
+        match self {
+            O::Add => format!("({a} + {b})"),
+            O::Sub => format!("({a} - {b})"),
+            O::Mul => format!("({a} * {b})"),
+            O::Div => format!("({a} / {b})"),
+            O::Mod if float => format!("mod_float({a}, {b})"),
+            O::Mod => format!("mod_int({a}, {b})"),
+            O::Rem if float => format!("rem_float({a}, {b})"),
+            O::Rem => format!("rem_int({a}, {b})"),
+            O::Pow if float => format!("pow_float({a}, {b})"),
+            O::Pow => format!("pow_int({a}, {b})"),
+            O::Min if float => format!("min_float({a}, {b})"),
+            O::Max if float => format!("max_float({a}, {b})"),
+            O::Min => format!("min({a}, {b})"),
+            O::Max => format!("max({a}, {b})"),
+            O::Less => format!("select(0, 1, {a} < {b})"),
+            O::LessEqual => format!("select(0, 1, {a} <= {b})"),
+            O::Equal => format!("select(0, 1, {a} == {b})"),
+            O::And => format!("({a} & {b})"),
+            O::Or => format!("({a} | {b})"),
+            O::Xor => format!("({a} ^ {b})"),
+            O::ShiftLeft => format!("shift_left({a}, {b})"),
+            O::ShiftRight => format!("shift_right({a}, {b})"),
+        }
+    }
+
+    /// How far a device may be from `y`, the value for exactly `a` and `b`. WGSL makes `pow` of `exp2(b * log2(a))`: the error
+    /// of the logarithm is multiplied by `b`.
+    pub fn error(self, a: f32, b: f32, y: f32) -> f32 {
+        const UNIT: f32 = f32::EPSILON;
+        match self {
+            O::Add | O::Sub | O::Min | O::Max => UNIT * y.abs(),
+            O::Mul => UNIT * y.abs() + f32::MIN_POSITIVE,
+            O::Div => 3.0 * UNIT * y.abs() + f32::MIN_POSITIVE,
+            O::Mod | O::Rem => 4.0 * UNIT * (a.abs() + b.abs()) + f32::MIN_POSITIVE,
+            O::Pow => {
+                let exponent = (b * a.abs().max(f32::MIN_POSITIVE).log2()).abs();
+                (32.0 + 8.0 * exponent + 8.0 * b.abs()) * UNIT * y.abs() + f32::MIN_POSITIVE
+            }
+            _ => 0.0,
+        }
+    }
+}
+
+fn power(base: i64, exponent: i64) -> i64 {
+    match (base, exponent) {
+        (1, _) => 1,
+        (-1, n) => {
+            if n % 2 == 0 {
+                1
+            } else {
+                -1
+            }
+        }
+        (_, n) if n < 0 => 0,
+        (base, n) => base.wrapping_pow(n.min(64) as u32),
+    }
+}

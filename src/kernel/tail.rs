@@ -1,0 +1,91 @@
+//! The generated function `tail`: a scalar expression with the operands that it reads by itself.
+
+use std::fmt::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::expr::{Expr, Kind};
+
+/// Which element of an operand goes with an element of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Access {
+    /// The one at the same index.
+    Element,
+    /// The one at the index of the output's channel: the column of a product, the channel of a convolution.
+    Channel,
+    /// The only one.
+    Scalar,
+    /// The one that the kernel's function `strided` finds with the strides of that number.
+    Strided(u32),
+}
+
+/// An operand that the tail reads by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TailOperand {
+    /// What its elements are.
+    pub kind: Kind,
+    /// Which of them is read.
+    pub access: Access,
+}
+
+/// A generated function `tail`. A kernel that computes values by itself hands each over as operand 0 and the tail reads
+/// the others; the elementwise kernel hands nothing over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tail {
+    /// The expression.
+    pub expr: Expr,
+    /// The operands that the tail reads.
+    pub operands: Vec<TailOperand>,
+    /// Whether operand 0 is an f32 that the kernel hands over.
+    pub given: bool,
+}
+
+impl Tail {
+    /// The kind of operand `i`.
+    pub fn kind(&self, i: u32) -> Kind {
+        let read = i.checked_sub(self.given.into()).and_then(|i| self.operands.get(i as usize));
+        read.map_or(Kind::Float, |o| o.kind)
+    }
+
+    /// The kind of the value.
+    pub fn value(&self) -> Kind {
+        self.expr.kind(&|i| Some(self.kind(i))).unwrap_or(Kind::Float)
+    }
+
+    /// The WGSL of `tail(x0: f32, index: u32, channel: u32)`, or `tail(index: u32)` where nothing is handed over, with a
+    /// storage array for every operand that it reads.
+    pub fn wgsl(&self) -> String {
+        let mut text = format!("alias Value = {};\n", self.value().wgsl());
+        for (i, operand) in self.operands.iter().enumerate() {
+            let kind = operand.kind.wgsl();
+            let _ = writeln!(text, "@group(2) @binding({i}) var<storage, read_write> tail_{i}: array<{kind}>;");
+        }
+        let given = if self.given { "x0: f32, index: u32, channel: u32" } else { "index: u32" };
+        let _ = writeln!(text, "fn tail({given}) -> Value {{");
+        for (i, operand) in self.operands.iter().enumerate() {
+            let at = match operand.access {
+                Access::Element => "index".into(),
+                Access::Channel => "channel".into(),
+                Access::Scalar => "0u".into(),
+                Access::Strided(k) => format!("strided(index, {k}u)"),
+            };
+            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + usize::from(self.given));
+        }
+        let _ = writeln!(text, "    return {};\n}}", self.expr.wgsl(&|i| self.kind(i)));
+        text
+    }
+}
+
+impl From<Expr> for Tail {
+    /// A tail of f32 operands that lie as the output does, after the one handed over.
+    fn from(expr: Expr) -> Self {
+        let operand = TailOperand { kind: Kind::Float, access: Access::Element };
+        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: true }
+    }
+}
+
+impl fmt::Display for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.expr.wgsl(&|i| self.kind(i)))
+    }
+}

@@ -1,0 +1,105 @@
+//! What ops with a fused elementwise tail share: which operands a tail may have, and how the reference applies it.
+
+use std::borrow::Cow;
+
+use super::{Input, Operand, kind_of};
+use crate::error::{Error, Result};
+use crate::kernel::expr::{Kind, Scalar};
+use crate::kernel::{Access, Dispatch, Expr, Tail, TailOperand};
+use crate::shape::{Dim, Shape, TensorType};
+use crate::tensor::{Data, Tensor};
+
+/// How a tail reads an operand of shape `operand` beside an output of shape `out` whose channels are dimension `channel`, if it
+/// can: as the output lies, by channel, or a single element.
+pub fn access(operand: &Shape, out: &Shape, channel: usize) -> Option<Access> {
+    let one = Dim::Const(1);
+    if operand.0.iter().all(|d| *d == one) && operand.rank() <= out.rank() {
+        return Some(Access::Scalar);
+    }
+    if operand == out {
+        return Some(Access::Element);
+    }
+    // Aligned at the last dimension, as in broadcasting.
+    let skipped = out.rank().checked_sub(operand.rank())?;
+    let channels = |(i, d): (usize, &Dim)| if i + skipped == channel { *d == out.0[channel] } else { *d == one };
+    (channel >= skipped && operand.0.iter().enumerate().all(channels)).then_some(Access::Channel)
+}
+
+/// Refuses a tail that does not yield a float, or operands that it cannot read.
+pub(super) fn check(op: &str, tail: &Expr, operands: &[&TensorType], out: &Shape, channel: usize) -> Result<()> {
+    let kinds = operands.iter().map(|t| kind_of(op, t)).collect::<Result<Vec<_>>>()?;
+    let kind = |i: u32| if i == 0 { Some(Kind::Float) } else { kinds.get(i as usize - 1).copied() };
+    if tail.operands().max(1) as usize != operands.len() + 1 || tail.kind(&kind) != Some(Kind::Float) {
+        return Err(Error::shape(op, format!("the tail '{tail}' cannot be taken of {} further operands", operands.len())));
+    }
+    match operands.iter().find(|t| access(&t.shape, out, channel).is_none()) {
+        Some(t) => Err(Error::shape(op, format!("the tail's operand {t} does not go with the output {out}"))),
+        None => Ok(()),
+    }
+}
+
+/// The tail of a reference computation with its operands.
+pub(super) struct Applied<'a> {
+    expr: &'a Expr,
+    operands: Vec<(Cow<'a, Tensor>, Access)>,
+    /// Channels, and the elements between one channel and the next.
+    channels: (usize, usize),
+}
+
+impl<'a> Applied<'a> {
+    /// For an output of shape `out` whose channels are dimension `channel`.
+    pub fn new(expr: &'a Expr, inputs: &'a [Input], out: &[usize], channel: usize) -> Result<Self> {
+        let shape = Shape::from(out);
+        let operand = |input: &'a Input| {
+            let tensor = input.dense()?;
+            let access = access(&Shape::from(tensor.shape()), &shape, channel);
+            Ok((tensor, access.ok_or_else(|| Error::shape("tail", "an operand does not go with the output"))?))
+        };
+        let channels = (out[channel], out[channel + 1..].iter().product());
+        Ok(Applied { expr, operands: inputs.iter().map(operand).collect::<Result<_>>()?, channels })
+    }
+
+    fn operand(&self, o: u32, index: usize, value: f32) -> Scalar {
+        let Some((tensor, access)) = o.checked_sub(1).map(|o| &self.operands[o as usize]) else { return Scalar::Float(value) };
+        let at = match access {
+            Access::Element | Access::Strided(_) => index,
+            Access::Channel => index / self.channels.1 % self.channels.0,
+            Access::Scalar => 0,
+        };
+        match tensor.data() {
+            Data::I64(v) => Scalar::Int(v[at]),
+            Data::F32(v) => Scalar::Float(v[at]),
+            Data::U32(v) => Scalar::Int(v[at].into()),
+            Data::F16(v) => Scalar::Float(v[at].to_f32()),
+        }
+    }
+
+    /// The tail's value for element `index`, for which the op computed `value`.
+    pub fn value(&self, index: usize, value: f32) -> f32 {
+        self.expr.eval(&|o| self.operand(o, index, value)).float()
+    }
+
+    /// How far the tail's value may be off when `value` is off by `error`.
+    pub fn bound(&self, index: usize, value: f32, error: f32) -> f32 {
+        self.expr.bound(&|o| self.operand(o, index, value), &|o| if o == 0 { error } else { 0.0 }).1
+    }
+}
+
+/// The kernel's tail for an output of shape `out` whose channels are dimension `channel`.
+pub(super) fn lower(expr: &Expr, operands: &[Operand], out: &Operand, channel: usize) -> Result<Tail> {
+    let shape = Shape::from(&out.shape[..]);
+    let operand = |operand: &Operand| {
+        let access = access(&Shape::from(&operand.shape[..]), &shape, channel);
+        let access = access.ok_or_else(|| Error::shape("tail", "an operand does not go with the output"))?;
+        Ok(TailOperand { kind: super::kind(operand.dtype), access })
+    };
+    Ok(Tail { expr: expr.clone(), operands: operands.iter().map(operand).collect::<Result<_>>()?, given: true })
+}
+
+/// Binds the operands that the tail reads.
+pub(super) fn bind(mut dispatch: Dispatch, operands: &[Operand]) -> Dispatch {
+    for operand in operands {
+        dispatch = dispatch.tail_operand(operand.value);
+    }
+    dispatch
+}

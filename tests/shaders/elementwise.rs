@@ -1,0 +1,32 @@
+//! Graphs of elementwise ops, views and reshapes.
+
+use wavelane::dtype::DType;
+use wavelane::graph::Graph;
+use wavelane::kernel::expr::{Function, Kind, Operator};
+use wavelane::ops::view::Border;
+use wavelane::ops::*;
+
+use crate::support::one;
+
+pub fn graphs() -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    let kinds = [(DType::F32, Kind::Float), (DType::I64, Kind::Int)];
+    for (dtype, kind) in kinds {
+        for function in Function::ALL.into_iter().filter(|f| f.kind(kind).is_some()) {
+            graphs.push(one(Elementwise::unary(function), |b| vec![b.input("x", dtype, &[3, 5][..])]));
+        }
+        for operator in Operator::ALL.into_iter().filter(|o| o.kind(kind).is_some()) {
+            graphs.push(one(Elementwise::binary(operator), |b| {
+                vec![b.input("a", dtype, &[2, 1, 5][..]), b.input("b", dtype, &[3, 1][..])]
+            }));
+        }
+        for border in [Border::None, Border::Float(0.0), Border::Edge, Border::Wrap, Border::Reflect] {
+            for shape in [&[1][..], &[3, 4], &[2, 3, 4, 5, 6]] {
+                let view = View { border, ..View::of(shape) };
+                graphs.push(one(view, |b| vec![b.input("x", dtype, shape)]));
+            }
+        }
+        graphs.push(one(Reshape { shape: vec![15] }, |b| vec![b.input("x", dtype, &[3, 5][..])]));
+    }
+    graphs
+}

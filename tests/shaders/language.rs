@@ -1,0 +1,64 @@
+//! Graphs of the ops of language models.
+
+use wavelane::dtype::DType;
+use wavelane::graph::{Graph, GraphBuilder};
+use wavelane::kernel::Expr;
+use wavelane::kernel::expr::Function;
+use wavelane::ops::*;
+use wavelane::tensor::Weight;
+
+use crate::support::{one, weight};
+
+pub fn graphs() -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    let silu = Expr::call(Function::Silu, Expr::operand(0));
+    let tails = [Expr::operand(0), Expr::sum(Expr::product(silu, Expr::operand(1)), Expr::operand(2))];
+    for dtype in DType::WEIGHTS {
+        let depths: &[usize] = if dtype.block().0 == 1 { &[33, 64, 1024] } else { &[256, 1024] };
+        for (tail, k) in tails.iter().flat_map(|t| depths.iter().map(move |k| (t, *k))) {
+            for t in [1, 2, 3, 5, 8, 9, 70] {
+                graphs.push(one(MatMul { tail: tail.clone() }, |b| {
+                    let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, 80, k))];
+                    ids.extend((1..tail.operands()).map(|i| b.input(format!("{i}"), DType::F32, &[t, 80][..])));
+                    ids
+                }));
+            }
+        }
+        graphs.push(one(Embed, |b| vec![b.input("t", DType::U32, &[3][..]), b.weight("w", weight(dtype, 8, 256))]));
+    }
+    for n in [1, 33, 576, 49152] {
+        let x = |b: &mut GraphBuilder| b.input("x", DType::F32, &[3, n][..]);
+        graphs
+            .push(one(RmsNorm { epsilon: 1e-5 }, |b| vec![x(b), b.weight("g", Weight::from_f32(&[n], &vec![0.0; n]).unwrap())]));
+        graphs.push(one(Softmax, |b| vec![x(b)]));
+        graphs.push(one(ArgMax, |b| vec![x(b)]));
+        graphs.push(one(Nll, |b| vec![x(b), b.input("t", DType::U32, &[3][..])]));
+        graphs.push(one(GatherRows, |b| vec![x(b), b.input("r", DType::U32, &[2][..])]));
+        graphs.extend([1, 3, 64, 256, 1024].iter().filter(|k| **k <= n).map(|k| one(TopK { k: *k }, |b| vec![x(b)])));
+    }
+    for pairing in [Pairing::Interleaved, Pairing::Halves] {
+        graphs.push(one(Rope { head_dim: 64, dim: 32, pairing }, |b| {
+            let table = b.weight("table", rope::table(&[1.0; 16], 128).unwrap());
+            vec![b.input("x", DType::F32, &[3, 128][..]), b.input("p", DType::U32, &[3][..]), table]
+        }));
+    }
+    for (dtype, heads, kv_heads, head_dim) in
+        [(DType::F32, 9, 3, 64), (DType::F16, 32, 4, 128), (DType::F16, 8, 8, 80), (DType::F32, 2, 1, 512)]
+    {
+        let cache = |b: &mut GraphBuilder, name: &str| b.state(name, dtype, &[4, kv_heads, 64, head_dim][..]);
+        let steps = |b: &mut GraphBuilder| {
+            let blocks = b.input("blocks", DType::U32, &[1, 4][..]);
+            vec![b.input("slots", DType::U32, &[3][..]), b.input("positions", DType::U32, &[3][..]), blocks]
+        };
+        let attention = Attention { heads, kv_heads, head_dim, scale: 0.125 };
+        graphs.push(one(attention, |b| {
+            let ids = vec![b.input("q", DType::F32, &[3, heads * head_dim][..]), cache(b, "k"), cache(b, "v")];
+            [ids, steps(b)].concat()
+        }));
+        graphs.push(one(CacheWrite, |b| {
+            let ids = vec![b.input("x", DType::F32, &[3, kv_heads * head_dim][..]), cache(b, "k")];
+            [ids, steps(b)].concat()
+        }));
+    }
+    graphs
+}
