@@ -11,6 +11,7 @@ pub mod gpu;
 pub mod graph;
 pub mod kernel;
 pub mod models;
+pub mod onnx;
 pub mod ops;
 pub mod plan;
 pub mod quant;
