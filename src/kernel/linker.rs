@@ -23,10 +23,15 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "attention",
     "attention_rows",
     "cache_write",
+    "concat",
     "elementwise",
     "embed",
     "functions",
+    "gather",
+    "gather_elements",
+    "gather_nd",
     "gather_rows",
+    "index",
     "linear",
     "load/bf16",
     "load/bits",
@@ -65,7 +70,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
 ];
 
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
-const LIBRARY: &[&str] = &["linear", "functions", "order", "load/quads", "load/bits"];
+const LIBRARY: &[&str] = &["linear", "index", "functions", "order", "load/quads", "load/bits"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {

@@ -6,9 +6,14 @@
 mod arg_max;
 mod attention;
 pub mod cache_write;
+mod concat;
 pub mod elementwise;
 mod embed;
+mod gather;
+mod gather_elements;
+mod gather_nd;
 mod gather_rows;
+mod indexing;
 pub mod lowering;
 mod mat_mul;
 mod nll;
@@ -27,8 +32,12 @@ use std::sync::Arc;
 pub use arg_max::ArgMax;
 pub use attention::Attention;
 pub use cache_write::CacheWrite;
+pub use concat::Concat;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
+pub use gather::Gather;
+pub use gather_elements::GatherElements;
+pub use gather_nd::GatherNd;
 pub use gather_rows::GatherRows;
 pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
@@ -193,7 +202,26 @@ macro_rules! ops {
     };
 }
 
-ops!(ArgMax, Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, Nll, RmsNorm, Reshape, Rope, Softmax, TopK, View);
+ops!(
+    ArgMax,
+    Attention,
+    CacheWrite,
+    Concat,
+    Elementwise,
+    Embed,
+    Gather,
+    GatherElements,
+    GatherNd,
+    GatherRows,
+    MatMul,
+    Nll,
+    RmsNorm,
+    Reshape,
+    Rope,
+    Softmax,
+    TopK,
+    View
+);
 
 /// What elements of that type are in expressions.
 fn kind(dtype: DType) -> Kind {

@@ -8,6 +8,7 @@ mod random;
 
 mod attention;
 mod elementwise;
+mod indexing;
 mod products;
 mod rows;
 mod selection;

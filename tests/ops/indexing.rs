@@ -1,0 +1,113 @@
+//! Ops that pick, place and draw elements.
+
+use wavelane::ops::*;
+use wavelane::tensor::{Tensor, Weight};
+
+use crate::harness::{Case, Operand, check, check_with, input};
+use crate::random::Numbers;
+
+/// Integers of -n .. n: the indices of n places, counted from either end.
+fn indices(shape: &[usize], n: usize, seed: u64) -> Operand {
+    let mut numbers = Numbers::new(seed);
+    let values = (0..shape.iter().product()).map(|_| numbers.below(2 * n as u64) as i64 - n as i64).collect();
+    Operand::Input(Tensor::i64(shape, values).unwrap())
+}
+
+/// Integers of either sign.
+fn integers(shape: &[usize], seed: u64) -> Operand {
+    indices(shape, 1000, seed)
+}
+
+/// The operand as a constant of the graph.
+fn constant(operand: &Operand) -> Operand {
+    let Operand::Input(tensor) = operand else { panic!("only inputs become constants") };
+    Operand::Weight(Weight::from_tensor(tensor).unwrap())
+}
+
+/// Tuples of indices into the dimensions `dims`.
+fn tuples(shape: &[usize], dims: &[usize], seed: u64) -> Operand {
+    let mut numbers = Numbers::new(seed);
+    let mut index = |i: usize| numbers.below(2 * dims[i % dims.len()] as u64) as i64 - dims[i % dims.len()] as i64;
+    let values = (0..shape.iter().product::<usize>() * dims.len()).map(&mut index).collect();
+    Operand::Input(Tensor::i64(&[shape, &[dims.len()]].concat(), values).unwrap())
+}
+
+#[test]
+fn concatenations_match_the_reference() {
+    let mut cases = Vec::new();
+    for (axis, shapes) in [
+        (0, &[&[1][..], &[65]][..]),
+        (0, &[&[3, 5], &[1, 5], &[7, 5]]),
+        (1, &[&[2, 1, 3], &[2, 64, 3], &[2, 7, 3]]),
+        (2, &[&[3, 5, 2], &[3, 5, 1]]),
+        (3, &[&[1, 2, 3, 67]]),
+    ] {
+        let named = |kind| format!("{kind} {shapes:?} along {axis}");
+        let floats: Vec<Operand> = shapes.iter().enumerate().map(|(i, s)| input(s, i as u64)).collect();
+        cases.push(Case::new(named("constants"), Concat { axis }, floats.iter().map(constant).collect()));
+        cases.push(Case::new(named("floats"), Concat { axis }, floats));
+        let ints = shapes.iter().enumerate().map(|(i, s)| integers(s, i as u64)).collect();
+        cases.push(Case::new(named("integers"), Concat { axis }, ints));
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 2);
+}
+
+#[test]
+fn gathered_slices_match_the_reference() {
+    let mut cases = Vec::new();
+    let shapes =
+        [(0, &[1][..], &[][..]), (0, &[7, 3], &[65]), (1, &[2, 5], &[3, 2]), (1, &[3, 4, 17], &[1]), (2, &[2, 1, 9], &[2, 3, 4])];
+    for (axis, shape, of) in shapes {
+        let at = indices(of, shape[axis], 1);
+        let named = |kind| format!("{of:?} of {kind} {shape:?} along {axis}");
+        cases.push(Case::new(named("floats"), Gather { axis }, vec![input(shape, 2), at.clone()]));
+        cases.push(Case::new(named("constants"), Gather { axis }, vec![constant(&input(shape, 2)), constant(&at)]));
+        cases.push(Case::new(named("integers"), Gather { axis }, vec![integers(shape, 3), at]));
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 2);
+}
+
+#[test]
+fn gathered_elements_match_the_reference() {
+    let mut cases = Vec::new();
+    let shapes = [
+        (0, &[1][..], &[1][..]),
+        (0, &[7], &[65]),
+        (0, &[3, 5], &[4, 5]),
+        (1, &[3, 5], &[2, 9]),
+        (1, &[2, 3, 5, 7], &[1, 4, 5, 6]),
+        (3, &[2, 3, 5, 7], &[2, 3, 5, 11]),
+    ];
+    for (axis, shape, of) in shapes {
+        let at = indices(of, shape[axis], 1);
+        let named = |kind| format!("{of:?} of {kind} {shape:?} along {axis}");
+        cases.push(Case::new(named("floats"), GatherElements { axis }, vec![input(shape, 2), at.clone()]));
+        cases.push(Case::new(named("integers"), GatherElements { axis }, vec![constant(&integers(shape, 3)), at]));
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 2);
+}
+
+#[test]
+fn slices_gathered_by_tuples_match_the_reference() {
+    let mut cases = Vec::new();
+    let shapes = [
+        (0, &[1][..], &[][..], 1),
+        (0, &[7, 3], &[65], 1),
+        (0, &[7, 3], &[5, 2], 2),
+        (1, &[3, 4, 5], &[3, 7], 1),
+        (1, &[3, 4, 5], &[3], 2),
+        (2, &[2, 3, 4, 5], &[2, 3, 11], 1),
+        (0, &[2, 3, 2, 3, 2, 3], &[9], 5),
+    ];
+    for (batch_dims, shape, of, k) in shapes {
+        let at = tuples(of, &shape[batch_dims..batch_dims + k], 1);
+        let named = |kind| format!("{of:?} tuples of {k} of {kind} {shape:?}, {batch_dims} batch dims");
+        cases.push(Case::new(named("floats"), GatherNd { batch_dims }, vec![input(shape, 2), at.clone()]));
+        cases.push(Case::new(named("integers"), GatherNd { batch_dims }, vec![integers(shape, 3), constant(&at)]));
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 2);
+}

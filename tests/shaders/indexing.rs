@@ -1,0 +1,28 @@
+//! Graphs of ops that pick, place and draw elements.
+
+use wavelane::dtype::DType;
+use wavelane::graph::Graph;
+use wavelane::ops::*;
+
+use crate::support::one;
+
+pub fn graphs() -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    for dtype in [DType::F32, DType::I64] {
+        graphs.push(one(Concat { axis: 1 }, |b| vec![b.input("a", dtype, &[2, 3][..]), b.input("b", dtype, &[2, 5][..])]));
+        graphs.push(one(Gather { axis: 1 }, |b| {
+            vec![b.input("data", dtype, &[2, 3, 5][..]), b.input("indices", DType::I64, &[2, 2][..])]
+        }));
+        for (data, indices) in [(&[4][..], &[7][..]), (&[3, 4], &[2, 5]), (&[2, 3, 4, 5], &[1, 2, 7, 4])] {
+            graphs.push(one(GatherElements { axis: data.len() / 2 }, |b| {
+                vec![b.input("data", dtype, data), b.input("indices", DType::I64, indices)]
+            }));
+        }
+        for (batch_dims, k) in [(0, 1), (0, 3), (1, 2), (0, 5)] {
+            graphs.push(one(GatherNd { batch_dims }, |b| {
+                vec![b.input("data", dtype, &[2, 3, 4, 5, 6][..]), b.input("indices", DType::I64, &[2, 7, k][..])]
+            }));
+        }
+    }
+    graphs
+}
