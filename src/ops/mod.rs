@@ -6,6 +6,7 @@
 mod arg_max;
 mod attention;
 pub mod cache_write;
+pub mod conv;
 pub mod elementwise;
 mod embed;
 mod gather_rows;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 pub use arg_max::ArgMax;
 pub use attention::Attention;
 pub use cache_write::CacheWrite;
+pub use conv::Conv;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
 pub use gather_rows::GatherRows;
@@ -193,7 +195,23 @@ macro_rules! ops {
     };
 }
 
-ops!(ArgMax, Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, Nll, RmsNorm, Reshape, Rope, Softmax, TopK, View);
+ops!(
+    ArgMax,
+    Attention,
+    CacheWrite,
+    Conv,
+    Elementwise,
+    Embed,
+    GatherRows,
+    MatMul,
+    Nll,
+    RmsNorm,
+    Reshape,
+    Rope,
+    Softmax,
+    TopK,
+    View
+);
 
 /// What elements of that type are in expressions.
 fn kind(dtype: DType) -> Kind {
