@@ -7,6 +7,7 @@ mod arg_max;
 mod attention;
 pub mod cache_write;
 mod concat;
+pub mod conv;
 pub mod elementwise;
 mod embed;
 mod gather;
@@ -33,6 +34,7 @@ pub use arg_max::ArgMax;
 pub use attention::Attention;
 pub use cache_write::CacheWrite;
 pub use concat::Concat;
+pub use conv::Conv;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
 pub use gather::Gather;
@@ -183,6 +185,9 @@ macro_rules! ops {
         })*
 
         impl Op {
+            /// The names of all ops.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
             /// The op's name.
             pub fn name(&self) -> &'static str {
                 match self { $(Op::$name(_) => stringify!($name)),* }
@@ -202,11 +207,12 @@ macro_rules! ops {
     };
 }
 
-ops!(
+ops! {
     ArgMax,
     Attention,
     CacheWrite,
     Concat,
+    Conv,
     Elementwise,
     Embed,
     Gather,
@@ -215,13 +221,13 @@ ops!(
     GatherRows,
     MatMul,
     Nll,
-    RmsNorm,
     Reshape,
+    RmsNorm,
     Rope,
     Softmax,
     TopK,
-    View
-);
+    View,
+}
 
 /// What elements of that type are in expressions.
 fn kind(dtype: DType) -> Kind {

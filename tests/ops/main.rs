@@ -7,6 +7,7 @@ mod harness;
 mod random;
 
 mod attention;
+mod convolution;
 mod elementwise;
 mod indexing;
 mod products;

@@ -1,6 +1,7 @@
 //! Every shader variant that the planner can produce, without a GPU: valid WGSL, within the limits that every device
 //! offers, and translated to SPIR-V, MSL and HLSL.
 
+mod convolution;
 mod elementwise;
 mod indexing;
 mod language;
@@ -12,6 +13,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use wavelane::graph::Graph;
 use wavelane::kernel::caps::{Caps, Width};
 use wavelane::kernel::{Dispatch, Kernel, linker};
+use wavelane::ops::Op;
 use wavelane::plan;
 use wavelane::shape::Symbols;
 
@@ -25,7 +27,7 @@ fn profiles() -> Vec<Caps> {
 
 /// Graphs of every op in every way that lowering distinguishes; those of one op lie in the file of its kind.
 fn graphs() -> Vec<Graph> {
-    [language::graphs(), elementwise::graphs(), indexing::graphs()].concat()
+    [convolution::graphs(), elementwise::graphs(), indexing::graphs(), language::graphs()].concat()
 }
 
 fn dispatches() -> Vec<(Caps, Dispatch)> {
@@ -43,7 +45,7 @@ fn dispatches() -> Vec<(Caps, Dispatch)> {
 #[test]
 fn every_op_is_covered() {
     let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
-    assert_eq!(names.len(), 18, "a new op needs its graphs here: {names:?}");
+    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))

@@ -1,0 +1,92 @@
+//! Convolutions and what is made like them.
+
+use wavelane::kernel::Expr;
+use wavelane::kernel::expr::Function;
+use wavelane::ops::Conv;
+use wavelane::tensor::{Tensor, Weight};
+
+use crate::harness::{Case, Operand, check, check_with, input};
+use crate::random::Numbers;
+
+/// A weight of numbers in [-1, 1).
+fn dense(shape: &[usize], seed: u64) -> Operand {
+    Operand::Weight(Weight::from_f32(shape, &Numbers::new(seed).units(shape.iter().product())).unwrap())
+}
+
+/// An input of integers in [-128, 128).
+fn integers(shape: &[usize], seed: u64) -> Operand {
+    let mut numbers = Numbers::new(seed);
+    let values = (0..shape.iter().product()).map(|_| numbers.below(256) as i64 - 128).collect();
+    Operand::Input(Tensor::i64(shape, values).unwrap())
+}
+
+/// `conv` with the same stride, padding before, padding after and dilation in all dimensions.
+fn with(rank: usize, stride: usize, pads: (usize, usize), dilation: usize) -> Conv {
+    let all = |n: usize| vec![n; rank];
+    Conv { strides: all(stride), pads_begin: all(pads.0), pads_end: all(pads.1), dilations: all(dilation), ..Conv::plain(rank) }
+}
+
+fn case(conv: Conv, x: &[usize], weight: &[usize]) -> Case {
+    Case::new(format!("{conv:?} of {x:?} by {weight:?}"), conv, vec![input(x, 1), dense(weight, 2)])
+}
+
+#[test]
+fn convolutions_match_the_reference() {
+    let mut cases = Vec::new();
+    for (x, weight) in [
+        (&[1, 1, 1][..], &[1, 1, 1][..]),
+        (&[2, 3, 17], &[5, 3, 4]),
+        (&[1, 1, 1, 1], &[1, 1, 1, 1]),
+        (&[2, 3, 7, 13], &[5, 3, 3, 2]),
+        (&[1, 17, 9, 9], &[33, 17, 3, 3]),
+        (&[1, 2, 4, 5, 6], &[3, 2, 2, 3, 2]),
+    ] {
+        let rank = x.len() - 2;
+        for conv in [with(rank, 1, (0, 0), 1), with(rank, 2, (1, 2), 1), with(rank, 3, (4, 4), 2)] {
+            cases.push(case(conv, x, weight));
+        }
+    }
+    let uneven =
+        Conv { strides: vec![1, 2], pads_begin: vec![0, 3], pads_end: vec![2, 0], dilations: vec![3, 1], ..Conv::plain(2) };
+    cases.push(case(uneven, &[1, 4, 11, 10], &[6, 4, 3, 4]));
+    for groups in [2, 4] {
+        cases.push(case(Conv { groups, ..with(2, 1, (1, 1), 1) }, &[2, 8, 5, 6], &[12, 8 / groups, 3, 3]));
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 7);
+}
+
+#[test]
+fn integers_are_convolved_exactly() {
+    let case = |conv: Conv, x: &[usize], weight: &[usize]| {
+        Case::new(format!("{conv:?} of integers {x:?} by {weight:?}"), conv, vec![integers(x, 1), integers(weight, 2)])
+    };
+    check(&[
+        case(with(2, 1, (1, 1), 1), &[1, 16, 9, 10], &[18, 16, 3, 3]),
+        case(with(2, 1, (0, 0), 1), &[1, 16, 8, 8], &[16, 16, 1, 1]),
+        case(Conv { groups: 6, ..with(2, 2, (1, 1), 1) }, &[1, 6, 9, 10], &[6, 1, 3, 3]),
+        case(with(1, 1, (0, 0), 1), &[1, 1, 5], &[1, 1, 2]),
+    ]);
+}
+
+#[test]
+fn tails_take_bias_residual_and_activation() {
+    let bias = Expr::sum(Expr::operand(0), Expr::operand(1));
+    let block = Expr::call(Function::Silu, Expr::sum(bias.clone(), Expr::operand(2)));
+    let mut cases = Vec::new();
+    for (x, weight, groups) in
+        [([2, 3, 6, 7], [5, 3, 3, 3], 1), ([1, 4, 6, 7], [4, 1, 3, 3], 4), ([1, 16, 6, 7], [33, 16, 1, 1], 1)]
+    {
+        let pads = if weight[2] == 3 { (1, 1) } else { (0, 0) };
+        for tail in [bias.clone(), block.clone()] {
+            let conv = Conv { groups, tail: tail.clone(), ..with(2, 1, pads, 1) };
+            let mut case = case(conv, &x, &weight);
+            case.operands.push(dense(&[weight[0], 1, 1], 3));
+            if tail.operands() > 2 {
+                case.operands.push(input(&[x[0], weight[0], x[2], x[3]], 4));
+            }
+            cases.push(case);
+        }
+    }
+    check(&cases);
+}
