@@ -32,11 +32,6 @@ fn main(
         return;
     }
     let tuple = i / params.slice;
-    var at = 0u;
-    for (var k = 0u; k < TUPLE; k++) {
-        let n = params.dims[k / 4u][k % 4u];
-        at = at * n + index_place(indices[tuple * TUPLE + k], n);
-    }
-    at += tuple / params.per_batch * params.picked;
+    let at = tuple / params.per_batch * params.picked + tuple_place(tuple);
     out[i] = data[at * params.slice + i - tuple * params.slice];
 }

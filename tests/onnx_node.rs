@@ -132,7 +132,7 @@ fn run(test: &Path, device: &Device, tally: &mut Tally) {
 fn out_of_scope(model: &Model) -> Option<String> {
     let mut operators = BTreeSet::new();
     operators_of(&model.graph, &mut operators);
-    model.functions.iter().flat_map(|f| &f.nodes).for_each(|n| drop(operators.insert((n.domain.clone(), n.op_type.clone()))));
+    operators.extend(model.functions.iter().flat_map(|f| &f.nodes).map(|n| (n.domain.clone(), n.op_type.clone())));
     let values = model.graph.inputs.iter().chain(&model.graph.outputs);
     for value in values {
         match &value.kind {

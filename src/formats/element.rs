@@ -1,6 +1,7 @@
 //! The element types of ONNX and what their bytes mean.
 
-use super::minifloat::{self, MiniFloat, ScaleRounding};
+pub use super::minifloat::ScaleRounding;
+use super::minifloat::{self, MiniFloat};
 use crate::error::{Error, Result};
 use crate::tensor::Data;
 use half::{bf16, f16};

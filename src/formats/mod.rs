@@ -7,6 +7,7 @@ pub mod element;
 pub mod gguf;
 mod map;
 mod minifloat;
+pub mod npy;
 pub mod onnx;
 pub mod safetensors;
 

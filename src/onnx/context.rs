@@ -226,29 +226,30 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// Constants computed from `from` by the host, once for all runs where they depend on the model's file alone.
+    /// Constants computed from `from` by the host, once for all runs where they depend on the model's file alone. `what` names
+    /// the computation with all that decides about it.
     ///
     /// # Errors
     /// [`Error::Shape`] when `from` are not constants.
     pub fn derive(
         &mut self,
+        what: &str,
         from: &[&Value],
         compute: impl FnOnce(&[Arc<Tensor>]) -> Result<Vec<(ElementType, Tensor)>>,
     ) -> Traced<Vec<Value>> {
-        let lasting = from.iter().all(|v| v.is_lasting());
         let Some(constants) = from.iter().map(|v| v.constant().cloned()).collect::<Option<Vec<_>>>() else {
             return Err(self.error("expected constants"));
         };
-        let compute = || {
+        Ok(self.tracer.remember(what, from, |lasting| {
             let tensors = constants.iter().map(|c| c.tensor()).collect::<Result<Vec<_>>>()?;
             Ok(compute(&tensors)?.into_iter().map(|(ty, t)| Value::known(ty, t, lasting)).collect())
-        };
-        Ok(self.tracer.remember(lasting, compute)?)
+        })?)
     }
 
-    /// What `make` yields from the model's file alone: the same in all runs.
-    pub fn remember(&mut self, make: impl FnOnce() -> Result<Vec<Value>>) -> Result<Vec<Value>> {
-        self.tracer.remember(true, make)
+    /// A constant of the node's own: the same in all runs.
+    pub fn lasting(&mut self, make: impl FnOnce() -> Result<Value>) -> Traced<Value> {
+        let mut made = self.tracer.remember("constant", &[], |_| Ok(vec![make()?]))?;
+        made.pop().ok_or_else(|| self.error("no constant"))
     }
 
     /// A constant that is the same in every run of the stage.

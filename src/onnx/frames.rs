@@ -98,7 +98,7 @@ impl Frames {
             let again = matches!(frame.kind, Kind::Loop(_) | Kind::Scan(_));
             let rest = frame.graph.nodes.get(if again { 0 } else { frame.next }..).unwrap_or_default();
             rest.iter().for_each(|node| names(node, &mut used));
-            frame.graph.outputs.iter().for_each(|o| drop(used.insert(o.name.clone())));
+            used.extend(frame.graph.outputs.iter().map(|o| o.name.clone()));
         }
         self.0.iter_mut().for_each(|f| f.scope.retain(|name, _| used.contains(name)));
     }

@@ -1,7 +1,7 @@
 //! Builds the graph of one stage: operations on what the host knows are done at once, all others become nodes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::value::{Constant, Content, Value, graph_type};
 use crate::error::{Error, Result};
@@ -29,8 +29,36 @@ impl From<Error> for Stop {
 /// A result of tracing.
 pub type Traced<T> = Result<T, Stop>;
 
-/// Results of operations on lasting constants, by node and count: the same in every trace of a model.
-pub type Folds = Mutex<HashMap<(String, usize), Vec<Value>>>;
+/// Results of operations on lasting constants: the same in every trace of a model, so that they are computed and uploaded
+/// once. They live as long as a stage that uses them.
+#[derive(Default)]
+pub struct Folds(Mutex<HashMap<(String, Vec<usize>), Fold>>);
+
+struct Fold {
+    /// The operands, whose places are part of the key: gone ones may have lost them to others.
+    operands: Vec<Weak<Constant>>,
+    results: Vec<(ElementType, Vec<usize>, Weak<Constant>)>,
+}
+
+impl Folds {
+    fn find(&self, key: &(String, Vec<usize>)) -> Option<Vec<Value>> {
+        let folds = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let fold = folds.get(key).filter(|f| f.operands.iter().all(|o| o.strong_count() > 0))?;
+        let value = |(ty, shape, constant): &(ElementType, Vec<usize>, Weak<Constant>)| {
+            Some(Value { ty: *ty, shape: shape.clone(), content: Content::Known(constant.upgrade()?) })
+        };
+        fold.results.iter().map(value).collect()
+    }
+
+    fn keep(&self, key: (String, Vec<usize>), operands: &[&Value], results: &[Value]) {
+        let weak = |v: &Value| v.constant().map(Arc::downgrade).unwrap_or_default();
+        let operands = operands.iter().map(|v| weak(v)).collect();
+        let results = results.iter().map(|v| (v.ty, v.shape.clone(), weak(v))).collect();
+        let mut folds = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        folds.retain(|_, f| f.results.iter().all(|(.., c)| c.strong_count() > 0));
+        folds.insert(key, Fold { operands, results });
+    }
+}
 
 /// The graph of a stage under construction.
 pub struct Tracer {
@@ -39,15 +67,14 @@ pub struct Tracer {
     /// Graph inputs: values that arrived, by the place of their elements, and constants that do not last.
     inputs: Vec<(Arc<Tensor>, ValueId)>,
     constants: HashMap<usize, ValueId>,
-    /// Constants that stay alive, so that their places stay theirs.
+    /// Constants that live as long as the stage: weights of its graph, and what tracing made of lasting constants.
     held: Vec<Arc<Constant>>,
     /// Arrived values whose elements decided about the graph.
     pub specialised: Vec<Arc<Tensor>>,
     nodes: usize,
-    /// The node that is traced, its place in the model, and its operations on constants so far.
+    /// The node that is traced, and its place in the model.
     label: String,
     place: String,
-    folded: usize,
 }
 
 impl Tracer {
@@ -63,7 +90,6 @@ impl Tracer {
             nodes: 0,
             label: String::new(),
             place: String::new(),
-            folded: 0,
         }
     }
 
@@ -71,7 +97,6 @@ impl Tracer {
     pub fn begin(&mut self, label: String, place: String) {
         self.label = label;
         self.place = place;
-        self.folded = 0;
     }
 
     /// The node that is traced.
@@ -181,26 +206,37 @@ impl Tracer {
 
     /// Computes an op on constants.
     fn fold(&mut self, op: &Op, operands: &[&Value], types: &[ElementType]) -> Result<Vec<Value>> {
-        let lasting = operands.iter().all(|v| v.is_lasting());
-        self.remember(lasting, || {
+        self.remember(&format!("{op:?}"), operands, |lasting| {
             let inputs = operands.iter().filter_map(|v| v.constant()).map(|c| c.tensor().map(Input::Tensor));
             let outputs = op.rule().reference(inputs.collect::<Result<_>>()?)?;
             Ok(outputs.into_iter().zip(types).map(|(t, ty)| Value::known(*ty, t, lasting)).collect())
         })
     }
 
-    /// What `compute` yields; computed once for all traces where it depends on lasting values alone.
-    pub fn remember(&mut self, lasting: bool, compute: impl FnOnce() -> Result<Vec<Value>>) -> Result<Vec<Value>> {
-        if !lasting {
-            return compute();
+    /// What `compute` makes of constants; done once for all traces where they are lasting, in which case `compute` is told
+    /// so. `what` names the computation with all that decides about it.
+    pub fn remember(
+        &mut self,
+        what: &str,
+        from: &[&Value],
+        compute: impl FnOnce(bool) -> Result<Vec<Value>>,
+    ) -> Result<Vec<Value>> {
+        if !from.iter().all(|v| v.is_lasting()) {
+            return compute(false);
         }
-        let key = (self.place.clone(), self.folded);
-        self.folded += 1;
-        if let Some(found) = self.folds.lock().unwrap_or_else(|e| e.into_inner()).get(&key) {
-            return Ok(found.clone());
-        }
-        let values = compute()?;
-        self.folds.lock().unwrap_or_else(|e| e.into_inner()).insert(key, values.clone());
+        // A computation from nothing is the node's own.
+        let what = if from.is_empty() { format!("{what} at {}", self.place) } else { what.to_owned() };
+        let place = |v: &&Value| v.constant().map_or(0, |c| Arc::as_ptr(c) as usize);
+        let key = (what, from.iter().map(place).collect());
+        let values = match self.folds.find(&key) {
+            Some(found) => found,
+            None => {
+                let values = compute(true)?;
+                self.folds.keep(key, from, &values);
+                values
+            }
+        };
+        self.held.extend(values.iter().filter_map(|v| v.constant().cloned()));
         Ok(values)
     }
 

@@ -23,6 +23,18 @@ pub(super) fn slice_place(op: &str, tuple: &[i64], dims: &[usize]) -> Result<usi
     tuple.iter().zip(dims).try_fold(0, |at, (index, n)| Ok(at * n + place(op, *index, *n)?))
 }
 
+/// Sets what `tuple_place` of `shaders/index.wgsl` needs for tuples of indices into `dims`.
+pub(super) fn tuples(kernel: Kernel, dims: &[usize]) -> Kernel {
+    kernel.constant("TUPLE", dims.len() as u32).constant("WORDS", dims.len().div_ceil(4) as u32)
+}
+
+/// `first`, and then `dims` as whole vectors.
+pub(super) fn tuple_params(first: [usize; 4], dims: &[usize]) -> Vec<u32> {
+    let mut params: Vec<u32> = first.iter().chain(dims).map(|n| *n as u32).collect();
+    params.resize(params.len().next_multiple_of(4), 0);
+    params
+}
+
 impl Rule for GatherNd {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>> {
         let [data, indices] = operands("GatherNd", inputs.to_vec())?;
@@ -59,10 +71,8 @@ impl Rule for GatherNd {
         let (k, b) = (indices.columns(), self.batch_dims);
         let (picked, slice) = data.shape[b..].split_at(k);
         let per_batch = indices.rows() / product(&data.shape[..b]);
-        let mut params = [out.len(), product(slice), per_batch, product(picked)].map(|n| n as u32).to_vec();
-        params.extend(picked.iter().map(|n| *n as u32));
-        params.resize(params.len().next_multiple_of(4), 0);
-        let kernel = Kernel::new("gather_nd").constant("TUPLE", k as u32).constant("WORDS", k.div_ceil(4) as u32);
+        let params = tuple_params([out.len(), product(slice), per_batch, product(picked)], picked);
+        let kernel = tuples(Kernel::new("gather_nd"), picked);
         let grid = linear_grid(out.len().div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
         cx.emit(Dispatch::new(kernel, params, grid).read(data.value).read(indices.value).write(out.value));
         Ok(())

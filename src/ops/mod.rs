@@ -21,6 +21,9 @@ mod nll;
 mod reshape;
 mod rms_norm;
 pub mod rope;
+mod scatter;
+mod scatter_elements;
+mod scatter_nd;
 mod softmax;
 pub mod tail;
 mod top_k;
@@ -47,6 +50,9 @@ pub use nll::Nll;
 pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
 pub use rope::{Pairing, Rope};
+pub use scatter::Reduction;
+pub use scatter_elements::ScatterElements;
+pub use scatter_nd::ScatterNd;
 pub use softmax::Softmax;
 pub use top_k::TopK;
 pub use view::View;
@@ -224,6 +230,8 @@ ops! {
     Reshape,
     RmsNorm,
     Rope,
+    ScatterElements,
+    ScatterNd,
     Softmax,
     TopK,
     View,

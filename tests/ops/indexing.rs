@@ -6,6 +6,8 @@ use wavelane::tensor::{Tensor, Weight};
 use crate::harness::{Case, Operand, check, check_with, input};
 use crate::random::Numbers;
 
+const REDUCTIONS: [Reduction; 5] = [Reduction::None, Reduction::Add, Reduction::Mul, Reduction::Max, Reduction::Min];
+
 /// Integers of -n .. n: the indices of n places, counted from either end.
 fn indices(shape: &[usize], n: usize, seed: u64) -> Operand {
     let mut numbers = Numbers::new(seed);
@@ -107,6 +109,70 @@ fn slices_gathered_by_tuples_match_the_reference() {
         let named = |kind| format!("{of:?} tuples of {k} of {kind} {shape:?}, {batch_dims} batch dims");
         cases.push(Case::new(named("floats"), GatherNd { batch_dims }, vec![input(shape, 2), at.clone()]));
         cases.push(Case::new(named("integers"), GatherNd { batch_dims }, vec![integers(shape, 3), constant(&at)]));
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 2);
+}
+
+/// Floats with zeros of both signs, infinities and NaN among them.
+fn awkward(shape: &[usize], seed: u64) -> Operand {
+    let mut numbers = Numbers::new(seed);
+    let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1.0];
+    let mut value = || if numbers.below(8) == 0 { special[numbers.below(6) as usize] } else { numbers.unit() * 3.0 };
+    let values = (0..shape.iter().product()).map(|_| value()).collect();
+    Operand::Input(Tensor::f32(shape, values).unwrap())
+}
+
+/// Integers whose products stay within 32 bits.
+fn small(shape: &[usize], seed: u64) -> Operand {
+    indices(shape, 2, seed)
+}
+
+#[test]
+fn scattered_elements_match_the_reference() {
+    let mut cases = Vec::new();
+    let shapes = [
+        (0, &[1][..], &[1][..]),
+        (0, &[7], &[20]),
+        (0, &[3, 5], &[9, 5]),
+        (1, &[67, 5], &[65, 7]),
+        (1, &[2, 3, 5, 7], &[1, 4, 5, 6]),
+        (3, &[2, 3, 5, 7], &[2, 3, 4, 11]),
+    ];
+    for reduction in REDUCTIONS {
+        for (axis, shape, of) in shapes {
+            let at = indices(of, shape[axis], 1);
+            let op = ScatterElements { axis, reduction };
+            let named = |kind| format!("{reduction:?} of {of:?} {kind} into {shape:?} along {axis}");
+            let floats = vec![awkward(shape, 2), at.clone(), awkward(of, 3)];
+            cases.push(Case::new(named("floats"), op.clone(), floats));
+            cases.push(Case::new(named("integers"), op, vec![constant(&small(shape, 4)), at, small(of, 5)]));
+        }
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 1);
+}
+
+#[test]
+fn slices_scattered_by_tuples_match_the_reference() {
+    let mut cases = Vec::new();
+    let shapes = [
+        (&[1][..], &[][..], 1),
+        (&[7, 3], &[20], 1),
+        (&[7, 3], &[5, 2], 2),
+        (&[3, 65], &[7], 1),
+        (&[67, 2], &[1000], 2),
+        (&[2, 3, 2, 3, 2, 3], &[19], 5),
+    ];
+    for reduction in REDUCTIONS {
+        for (shape, of, k) in shapes {
+            let at = tuples(of, &shape[..k], 1);
+            let updates = [of, &shape[k..]].concat();
+            let op = ScatterNd { reduction };
+            let named = |kind| format!("{reduction:?} of {kind} at {of:?} tuples of {k} into {shape:?}");
+            cases.push(Case::new(named("floats"), op.clone(), vec![awkward(shape, 2), at.clone(), awkward(&updates, 3)]));
+            cases.push(Case::new(named("integers"), op, vec![small(shape, 4), constant(&at), small(&updates, 5)]));
+        }
     }
     check(&cases);
     check_with(&cases, |c| c.max_grid = 2);

@@ -6,6 +6,8 @@ use wavelane::ops::*;
 
 use crate::support::one;
 
+const REDUCTIONS: [Reduction; 5] = [Reduction::None, Reduction::Add, Reduction::Mul, Reduction::Max, Reduction::Min];
+
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();
     for dtype in [DType::F32, DType::I64] {
@@ -22,6 +24,21 @@ pub fn graphs() -> Vec<Graph> {
             graphs.push(one(GatherNd { batch_dims }, |b| {
                 vec![b.input("data", dtype, &[2, 3, 4, 5, 6][..]), b.input("indices", DType::I64, &[2, 7, k][..])]
             }));
+        }
+        for reduction in REDUCTIONS {
+            for (data, indices) in [(&[4][..], &[7][..]), (&[3, 4], &[2, 5]), (&[2, 3, 4, 5], &[1, 2, 7, 4])] {
+                graphs.push(one(ScatterElements { axis: data.len() / 2, reduction }, |b| {
+                    let updates = b.input("updates", dtype, indices);
+                    vec![b.input("data", dtype, data), b.input("indices", DType::I64, indices), updates]
+                }));
+            }
+            for k in [1, 3, 5] {
+                let shape = [2, 3, 4, 5, 6];
+                graphs.push(one(ScatterNd { reduction }, |b| {
+                    let updates = b.input("updates", dtype, &[&[7], &shape[k..]].concat()[..]);
+                    vec![b.input("data", dtype, &shape[..]), b.input("indices", DType::I64, &[7, k][..]), updates]
+                }));
+            }
         }
     }
     graphs

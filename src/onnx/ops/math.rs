@@ -398,12 +398,12 @@ fn narrow(cx: &mut Context, x: &Value, to: ElementType) -> Traced<Value> {
     let saturate = cx.int("saturate", 1) != 0;
     let up = cx.text("round_mode", "up");
     if x.constant().is_some() {
-        let mut cast = cx.derive(&[x], |t| {
+        let what = format!("to {} {saturate} {up}", to.name());
+        let mut cast = cx.derive(&what, &[x], |t| {
             let rounded = t[0].to_f32().iter().map(|v| to.round(*v, saturate)).collect();
             Ok(vec![(to, crate::tensor::Tensor::f32(t[0].shape(), rounded)?)])
         })?;
         return cast.pop().ok_or_else(|| cx.error("a cast without a result"));
     }
-    let _ = up;
     Err(cx.unsupported(format!("a cast of {} to {}", x.ty.name(), to.name())))
 }

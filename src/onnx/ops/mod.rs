@@ -1,7 +1,10 @@
 //! The operators: for each a function that says it in graph ops, views or host steps, in a file with those of its kind.
 
+mod conv;
+mod indexing;
 mod math;
 mod shape;
+mod window;
 
 use super::context::Context;
 use super::tracer::Traced;
@@ -40,10 +43,11 @@ const fn nowhere(name: &'static str, translate: Translate) -> Operator {
     Operator { domain: "", name, place: Where::Nowhere, translate }
 }
 
+const FILES: &[&[Operator]] = &[conv::OPERATORS, indexing::OPERATORS, math::OPERATORS, shape::OPERATORS];
+
 /// All operators but `If`, `Loop` and `Scan`, which the walk itself follows.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {
-    let files: &[&'static [Operator]] = &[math::OPERATORS, shape::OPERATORS];
-    files.to_vec().into_iter().flatten()
+    FILES.iter().copied().flatten()
 }
 
 /// The function that translates an operator.

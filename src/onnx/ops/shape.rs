@@ -2,8 +2,10 @@
 
 use super::super::context::Context;
 use super::super::tracer::Traced;
-use super::super::value::{Value, graph_type};
+use super::super::value::{Constant, Content, Value, graph_type};
 use super::{Operator, device, nowhere};
+use std::sync::Arc;
+
 use crate::dtype::DType;
 use crate::formats::ElementType;
 use crate::formats::onnx::Attribute;
@@ -41,21 +43,18 @@ pub const OPERATORS: &[Operator] = &[
 
 fn constant(cx: &mut Context) -> Traced<Vec<Value>> {
     let attribute = cx.node.attributes.iter().find(|(name, _)| name.starts_with("value"));
-    let lasting = |ty, tensor: Tensor| Ok(vec![Value::known(ty, tensor, true)]);
-    match attribute.map(|(_, a)| a) {
+    let make = match attribute.map(|(_, a)| a) {
         Some(Attribute::Tensor(t)) => {
-            let constant = super::super::value::Constant::from_file(t.clone());
-            let content = super::super::value::Content::Known(std::sync::Arc::new(constant));
-            let make = Value { ty: t.ty(), shape: t.shape().to_vec(), content };
-            // The same constant in every trace, so that it is uploaded once.
-            Ok(cx.remember(|| Ok(vec![make]))?)
+            let constant = Constant::from_file(t.clone());
+            Value { ty: t.ty(), shape: t.shape().to_vec(), content: Content::Known(Arc::new(constant)) }
         }
-        Some(Attribute::Int(n)) => lasting(ElementType::Int64, Tensor::i64(&[], vec![*n])?),
-        Some(Attribute::Float(x)) => lasting(ElementType::Float, Tensor::f32(&[], vec![*x])?),
-        Some(Attribute::Ints(v)) => lasting(ElementType::Int64, Tensor::i64(&[v.len()], v.clone())?),
-        Some(Attribute::Floats(v)) => lasting(ElementType::Float, Tensor::f32(&[v.len()], v.clone())?),
-        _ => Err(cx.unsupported("a constant that is no tensor of numbers")),
-    }
+        Some(Attribute::Int(n)) => Value::known(ElementType::Int64, Tensor::i64(&[], vec![*n])?, true),
+        Some(Attribute::Float(x)) => Value::known(ElementType::Float, Tensor::f32(&[], vec![*x])?, true),
+        Some(Attribute::Ints(v)) => Value::known(ElementType::Int64, Tensor::i64(&[v.len()], v.clone())?, true),
+        Some(Attribute::Floats(v)) => Value::known(ElementType::Float, Tensor::f32(&[v.len()], v.clone())?, true),
+        _ => return Err(cx.unsupported("a constant that is no tensor of numbers")),
+    };
+    Ok(vec![cx.lasting(|| Ok(make))?])
 }
 
 /// Sizes from an operand: none negative, and their product within what memory can address.
@@ -367,7 +366,8 @@ fn space_to_depth(cx: &mut Context) -> Traced<Vec<Value>> {
         return Err(cx.error(format!("{h} x {w} in blocks of {b} x {b}")));
     }
     let blocks = cx.reshape(&x, &[n, c, h / b, b, w / b, b])?;
-    let moved = cx.transpose(&blocks, &[0, 3, 5, 1, 2, 4])?;
+    let order = if cx.text("mode", "DCR") == "CRD" { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
+    let moved = cx.transpose(&blocks, &order)?;
     Ok(vec![cx.reshape(&moved, &[n, c * b * b, h / b, w / b])?])
 }
 
