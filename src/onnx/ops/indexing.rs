@@ -4,7 +4,8 @@ use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
 use super::{Operator, device};
-use crate::ops::{Concat, Gather, GatherElements, GatherNd};
+use crate::ops::scatter::Reduction;
+use crate::ops::{Concat, Gather, GatherElements, GatherNd, ScatterElements, ScatterNd};
 
 pub const OPERATORS: &[Operator] = &[
     device("Concat", concat),
@@ -25,7 +26,38 @@ pub const OPERATORS: &[Operator] = &[
         let batch_dims = usize::try_from(cx.int("batch_dims", 0)).map_err(|_| cx.error("negative 'batch_dims'"))?;
         Ok(vec![cx.apply(GatherNd { batch_dims }, &[&x, &indices], x.ty)?])
     }),
+    device("Scatter", scatter_elements),
+    device("ScatterElements", scatter_elements),
+    device("ScatterND", |cx| {
+        let (data, indices, updates) = (cx.input(0)?, cx.input(1)?, cx.input(2)?);
+        let reduction = reduction(cx)?;
+        if indices.is_empty() || updates.is_empty() {
+            return Ok(vec![data]);
+        }
+        Ok(vec![cx.apply(ScatterNd { reduction }, &[&data, &indices, &updates], data.ty)?])
+    }),
 ];
+
+fn reduction(cx: &Context) -> Traced<Reduction> {
+    match cx.text("reduction", "none") {
+        "none" => Ok(Reduction::None),
+        "add" => Ok(Reduction::Add),
+        "mul" => Ok(Reduction::Mul),
+        "max" => Ok(Reduction::Max),
+        "min" => Ok(Reduction::Min),
+        other => Err(cx.unsupported(format!("the reduction '{other}'"))),
+    }
+}
+
+fn scatter_elements(cx: &mut Context) -> Traced<Vec<Value>> {
+    let (data, indices, updates) = (cx.input(0)?, cx.input(1)?, cx.input(2)?);
+    let axis = cx.int("axis", 0);
+    let (axis, reduction) = (cx.axis(axis, data.rank())?, reduction(cx)?);
+    if indices.is_empty() {
+        return Ok(vec![data]);
+    }
+    Ok(vec![cx.apply(ScatterElements { axis, reduction }, &[&data, &indices, &updates], data.ty)?])
+}
 
 fn concat(cx: &mut Context) -> Traced<Vec<Value>> {
     let all = cx.all()?;

@@ -2,6 +2,7 @@
 
 mod conv;
 mod indexing;
+mod linear;
 mod math;
 mod shape;
 mod window;
