@@ -75,7 +75,7 @@ pub(super) fn strides(from: &[usize], to: &[usize]) -> Vec<usize> {
 }
 
 /// Joins neighbouring dimensions wherever every list of strides runs through both as through one, and drops those of 1.
-fn collapse(dims: &[usize], lists: &mut [Vec<usize>]) -> Vec<usize> {
+pub(super) fn collapse(dims: &[usize], lists: &mut [Vec<usize>]) -> Vec<usize> {
     let mut joined: Vec<usize> = Vec::new();
     let mut kept: Vec<Vec<usize>> = vec![Vec::new(); lists.len()];
     for (d, n) in dims.iter().enumerate().filter(|(_, n)| **n != 1) {

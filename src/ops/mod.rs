@@ -5,6 +5,7 @@
 
 mod arg_max;
 mod attention;
+mod batch_mat_mul;
 pub mod cache_write;
 pub mod elementwise;
 mod embed;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use arg_max::ArgMax;
 pub use attention::Attention;
+pub use batch_mat_mul::BatchMatMul;
 pub use cache_write::CacheWrite;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
@@ -193,7 +195,23 @@ macro_rules! ops {
     };
 }
 
-ops!(ArgMax, Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, Nll, RmsNorm, Reshape, Rope, Softmax, TopK, View);
+ops!(
+    ArgMax,
+    Attention,
+    BatchMatMul,
+    CacheWrite,
+    Elementwise,
+    Embed,
+    GatherRows,
+    MatMul,
+    Nll,
+    RmsNorm,
+    Reshape,
+    Rope,
+    Softmax,
+    TopK,
+    View
+);
 
 /// What elements of that type are in expressions.
 fn kind(dtype: DType) -> Kind {

@@ -7,6 +7,7 @@ mod harness;
 mod random;
 
 mod attention;
+mod batched;
 mod elementwise;
 mod products;
 mod rows;
