@@ -16,7 +16,7 @@ use support::repeat::{Case, Operand, time};
 use support::table::{Cell, Table};
 use support::{Arguments, Result, device, print_head, roof};
 use wavelane::dtype::DType;
-use wavelane::ops::{ArgMax, Attention, MatMul, Op, RmsNorm, Softmax, TopK};
+use wavelane::ops::{ArgMax, Attention, BatchMatMul, MatMul, Op, RmsNorm, Softmax, TopK};
 use wavelane::quant::Format;
 use wavelane::tensor::Tensor;
 
@@ -82,6 +82,11 @@ fn cases() -> Result<Vec<Named>> {
         }
     }
     cases.push(product(DType::F32, 1024, 1024)?);
+    for t in [1, 1024] {
+        for transpose_b in [false, true] {
+            cases.push(batched(transpose_b, 1024, t));
+        }
+    }
     for t in [1, 512] {
         let gain = Operand::Weight { dtype: DType::F32, shape: vec![SIZE], copies: 1 };
         let case = Case { op: RmsNorm { epsilon: 1e-5 }.into(), x: [t, SIZE], rest: vec![gain] };
@@ -112,6 +117,19 @@ fn product(dtype: DType, size: usize, t: usize) -> Result<Named> {
         work,
         Case { op: MatMul::plain().into(), x: [t, size], rest: vec![weight] },
     ))
+}
+
+/// A product of `t` rows with a square matrix that is not packed.
+fn batched(transpose_b: bool, size: usize, t: usize) -> Named {
+    let bytes = size * size * 4;
+    let (work, copies) = match t {
+        1 => (Work::Read(bytes), BEYOND_CACHES.div_ceil(bytes)),
+        _ => (Work::Calculate(2 * t * size * size), 1),
+    };
+    let op = BatchMatMul { transpose_b, ..BatchMatMul::plain() };
+    let b = Operand::Weight { dtype: DType::F32, shape: vec![size, size], copies };
+    let layout = if transpose_b { "b^T" } else { "b" };
+    (format!("a {layout} {size}x{size} T={t}"), work, Case { op: op.into(), x: [t, size], rest: vec![b] })
 }
 
 /// The last `t` of `positions` tokens of one sequence attend to those up to their own: 32 heads of 128 that share 8 heads of

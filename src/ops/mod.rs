@@ -5,6 +5,7 @@
 
 mod arg_max;
 mod attention;
+mod batch_mat_mul;
 pub mod cache_write;
 mod concat;
 pub mod conv;
@@ -21,7 +22,7 @@ mod nll;
 mod reshape;
 mod rms_norm;
 pub mod rope;
-mod scatter;
+pub mod scatter;
 mod scatter_elements;
 mod scatter_nd;
 mod softmax;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 pub use arg_max::ArgMax;
 pub use attention::Attention;
+pub use batch_mat_mul::BatchMatMul;
 pub use cache_write::CacheWrite;
 pub use concat::Concat;
 pub use conv::Conv;
@@ -216,6 +218,7 @@ macro_rules! ops {
 ops! {
     ArgMax,
     Attention,
+    BatchMatMul,
     CacheWrite,
     Concat,
     Conv,

@@ -7,6 +7,7 @@ mod harness;
 mod random;
 
 mod attention;
+mod batched;
 mod convolution;
 mod elementwise;
 mod indexing;

@@ -1,6 +1,7 @@
 //! Every shader variant that the planner can produce, without a GPU: valid WGSL, within the limits that every device
 //! offers, and translated to SPIR-V, MSL and HLSL.
 
+mod batched;
 mod convolution;
 mod elementwise;
 mod indexing;
@@ -27,7 +28,7 @@ fn profiles() -> Vec<Caps> {
 
 /// Graphs of every op in every way that lowering distinguishes; those of one op lie in the file of its kind.
 fn graphs() -> Vec<Graph> {
-    [convolution::graphs(), elementwise::graphs(), indexing::graphs(), language::graphs()].concat()
+    [batched::graphs(), convolution::graphs(), elementwise::graphs(), indexing::graphs(), language::graphs()].concat()
 }
 
 fn dispatches() -> Vec<(Caps, Dispatch)> {
@@ -45,6 +46,7 @@ fn dispatches() -> Vec<(Caps, Dispatch)> {
 #[test]
 fn every_op_is_covered() {
     let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
+    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
@@ -72,7 +74,7 @@ fn subgroups_are_used_only_where_every_subgroup_is_large_enough() {
         let kernel = &dispatch.kernel;
         let lanes = kernel.consts.iter().find(|(name, _)| name == "LANES").map_or(8, |(_, lanes)| *lanes);
         if linker::link(kernel).unwrap().contains("subgroup")
-            && kernel.providers.iter().any(|p| *p == "reduce/subgroup" || *p == "load/x_broadcast")
+            && kernel.providers.iter().any(|p| *p == "reduce/subgroup" || p.ends_with("_broadcast"))
         {
             assert!(caps.subgroup.is_some_and(|(min, _)| min >= lanes), "{kernel} on {caps:?}");
         }

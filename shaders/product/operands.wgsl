@@ -1,0 +1,86 @@
+// What the products of two batches of matrices have in common: their numbers, where matrices begin, pieces of them.
+//
+//   a    batches of [m, k], element (i, d) at i * a_row + d * a_depth
+//   b    batches of [k, n], element (d, j) at d * b_depth + j * b_column
+//   out  batches of [m, n]
+//
+// `left_quad` and `right_tile` come from providers that know how the operands lie; what lies beyond k is zero in both, rows
+// and columns beyond the last repeat it. `Element`, `Quad` and their arithmetic come from `product/float` or `product/int`.
+
+// One dimension of the batches: its length, and the elements from one matrix to the next.
+struct Batch {
+    len: u32,
+    a: u32,
+    b: u32,
+    pad: u32,
+}
+
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    a_row: u32,
+    a_depth: u32,
+    b_depth: u32,
+    b_column: u32,
+    // Tiles beside and below each other in one matrix of the output.
+    across: u32,
+    down: u32,
+    batches: u32,
+    scale: f32,
+    pad: u32,
+    batch: array<Batch, RANK>,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read_write> out: array<Element>;
+
+// Four quads: rows of a 4 x 4 piece of a matrix.
+struct Tile {
+    q0: Quad,
+    q1: Quad,
+    q2: Quad,
+    q3: Quad,
+}
+
+// A workgroup's tile: which one below and beside in which batch, and where the batch's operands begin.
+struct Place {
+    batch: u32,
+    down: u32,
+    across: u32,
+    a: u32,
+    b: u32,
+}
+
+fn product_place(index: u32) -> Place {
+    let per_matrix = params.across * params.down;
+    let batch = index / per_matrix;
+    let tile = index - batch * per_matrix;
+    let down = tile / params.across;
+    var place = Place(batch, down, tile - down * params.across, 0u, 0u);
+    var rest = batch;
+    for (var i = 0u; i < RANK; i++) {
+        let dim = params.batch[RANK - 1u - i];
+        let outer = rest / dim.len;
+        let at = rest - outer * dim.len;
+        place.a += at * dim.a;
+        place.b += at * dim.b;
+        rest = outer;
+    }
+    return place;
+}
+
+// Stores the sum of row `row` and column `column`, where there is such.
+fn product_store(batch: u32, row: u32, column: u32, sum: Element) {
+    if (row < params.m && column < params.n) {
+        let index = (batch * params.m + row) * params.n + column;
+        out[index] = finish(sum, index, column);
+    }
+}
+
+fn product_store_quad(batch: u32, row: u32, column: u32, sums: Quad) {
+    product_store(batch, row, column, sums.x);
+    product_store(batch, row, column + 1u, sums.y);
+    product_store(batch, row, column + 2u, sums.z);
+    product_store(batch, row, column + 3u, sums.w);
+}

@@ -1,0 +1,255 @@
+//! Products of two batches of matrices, either of which may be computed.
+
+use std::num::Wrapping;
+use std::ops::{Add, Mul};
+
+use bytemuck::TransparentWrapper;
+use rayon::prelude::*;
+
+use super::elementwise::{broadcast, collapse, strides};
+use super::tail::{self, Applied};
+use super::{Input, Lowering, Rule, Tolerance, kind_of, sum_error};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::kernel::caps::Width;
+use crate::kernel::expr::Kind;
+use crate::kernel::{Dispatch, Expr, Kernel, linear_grid};
+use crate::shape::{Dim, Shape, TensorType};
+use crate::tensor::{Data, Tensor};
+
+/// `out[.., i, j] = tail(scale * sum_d a[.., i, d] * b[.., d, j], others...)`.
+///
+/// Inputs: `a` `[.., M, K]` and `b` `[.., K, N]`, both f32 or both i64, their leading dimensions broadcast as NumPy does; then the
+/// tail's further operands: of the output's shape, `[N]` or single numbers. Output `[.., M, N]`. Products of integers have
+/// neither scale nor tail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchMatMul {
+    /// Whether `a` lies as `[.., K, M]`.
+    pub transpose_a: bool,
+    /// Whether `b` lies as `[.., N, K]`.
+    pub transpose_b: bool,
+    /// What each sum is multiplied by; 1 for integers.
+    pub scale: f32,
+    /// What is applied to each scaled sum (its operand 0) before it is stored.
+    pub tail: Expr,
+}
+
+impl BatchMatMul {
+    /// A product of matrices as they lie, without a tail.
+    pub fn plain() -> Self {
+        BatchMatMul { transpose_a: false, transpose_b: false, scale: 1.0, tail: Expr::operand(0) }
+    }
+
+    /// Where the elements of operands of these shapes lie.
+    fn layout(&self, a: &[usize], b: &[usize]) -> Result<Layout> {
+        let (Some((a_batch, &[a0, a1])), Some((b_batch, &[b0, b1]))) = (a.split_last_chunk(), b.split_last_chunk()) else {
+            return Err(Error::shape("BatchMatMul", format!("operands are {a:?} and {b:?}, expected matrices")));
+        };
+        let (m, k, a_row, a_depth) = if self.transpose_a { (a1, a0, 1, a1) } else { (a0, a1, a1, 1) };
+        let (n, b_depth, b_column) = if self.transpose_b { (b0, 1, b1) } else { (b1, b1, 1) };
+        let shape = broadcast("BatchMatMul", &[&Shape::from(a_batch), &Shape::from(b_batch)])?;
+        let batch: Vec<usize> = shape.0.iter().filter_map(Dim::constant).collect();
+        let steps = |from: &[usize], size: usize| strides(from, &batch).into_iter().map(|s| s * size).collect();
+        let mut lists = [steps(a_batch, m * k), steps(b_batch, k * n)];
+        let dims = collapse(&batch, &mut lists);
+        let out = [&batch[..], &[m, n]].concat();
+        let [a_steps, b_steps] = lists;
+        let batches = dims.into_iter().zip(a_steps).zip(b_steps).map(|((len, a), b)| [len, a, b]).collect();
+        Ok(Layout { out, m, n, k, a_row, a_depth, b_depth, b_column, batches })
+    }
+
+    /// The output's shape and `sum_d f(a * b)` for each of its elements.
+    fn sums<T: Element>(&self, a: &Tensor, b: &Tensor, of: Slice<T>, f: impl Fn(T) -> T + Sync) -> Result<(Layout, Vec<T>)> {
+        let layout = self.layout(a.shape(), b.shape())?;
+        let sums = layout.sums(of(a)?, of(b)?, f);
+        Ok((layout, sums))
+    }
+}
+
+/// Elements that products are made of.
+trait Element: Copy + Default + Send + Sync + Add<Output = Self> + Mul<Output = Self> {}
+impl Element for f32 {}
+impl Element for Wrapping<i64> {}
+
+/// How a tensor's elements are borrowed.
+type Slice<T> = fn(&Tensor) -> Result<&[T]>;
+
+/// Where the elements of both operands lie: strides are in elements.
+struct Layout {
+    out: Vec<usize>,
+    m: usize,
+    n: usize,
+    k: usize,
+    a_row: usize,
+    a_depth: usize,
+    b_depth: usize,
+    b_column: usize,
+    /// Dimensions of the batches, neighbours joined where possible: length, and the steps of `a` and `b`.
+    batches: Vec<[usize; 3]>,
+}
+
+impl Layout {
+    /// Where the matrices of that batch begin.
+    fn bases(&self, batch: usize) -> (usize, usize) {
+        let (mut rest, mut a, mut b) = (batch, 0, 0);
+        for [len, a_step, b_step] in self.batches.iter().rev() {
+            a += rest % len * a_step;
+            b += rest % len * b_step;
+            rest /= len;
+        }
+        (a, b)
+    }
+
+    fn sums<T: Element>(&self, a: &[T], b: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
+        let mut out = vec![T::default(); self.out.iter().product()];
+        out.par_chunks_mut(self.n.max(1)).enumerate().for_each(|(row, out)| {
+            let (a0, b0) = self.bases(row / self.m);
+            let a0 = a0 + row % self.m * self.a_row;
+            for d in 0..self.k {
+                let x = a[a0 + d * self.a_depth];
+                let column = b[b0 + d * self.b_depth..].iter().step_by(self.b_column.max(1));
+                out.iter_mut().zip(column).for_each(|(sum, y)| *sum = *sum + f(x * *y));
+            }
+        });
+        out
+    }
+
+    /// Where all batches share `b` and the rows of `a` go on from one to the next, these are rows of one matrix.
+    fn joined(mut self) -> Self {
+        if let [[len, step, 0]] = self.batches[..]
+            && step == self.m * self.a_row
+        {
+            self.m *= len;
+            self.batches = vec![[1, 0, 0]];
+        }
+        self
+    }
+}
+
+impl Rule for BatchMatMul {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>> {
+        let refuse = |what: String| Err(Error::shape("BatchMatMul", what));
+        let [a, b, others @ ..] = inputs else {
+            return refuse(format!("takes 2 operands and those of its tail, got {}", inputs.len()));
+        };
+        let kind = kind_of("BatchMatMul", a)?;
+        let (Some((a_batch, [a0, a1])), Some((b_batch, [b0, b1]))) = (a.shape.0.split_last_chunk(), b.shape.0.split_last_chunk())
+        else {
+            return refuse(format!("operands are {a} and {b}, expected matrices"));
+        };
+        let (m, k) = if self.transpose_a { (a1, a0) } else { (a0, a1) };
+        let (depth, n) = if self.transpose_b { (b1, b0) } else { (b0, b1) };
+        if k != depth || a.dtype != b.dtype {
+            return refuse(format!("'a' {a} and 'b' {b} do not agree in K and type"));
+        }
+        let batch = broadcast("BatchMatMul", &[&Shape(a_batch.to_vec()), &Shape(b_batch.to_vec())])?;
+        let shape = Shape(batch.0.into_iter().chain([m.clone(), n.clone()]).collect());
+        match kind {
+            Kind::Float => tail::check("BatchMatMul", &self.tail, others, &shape, shape.rank() - 1)?,
+            Kind::Int if self.scale != 1.0 || self.tail != Expr::operand(0) || !others.is_empty() => {
+                return refuse(format!("integers have neither the scale {} nor the tail '{}'", self.scale, self.tail));
+            }
+            Kind::Int => {}
+        }
+        Ok(vec![TensorType::new(a.dtype, shape)])
+    }
+
+    fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>> {
+        let (a, b) = (inputs[0].dense()?, inputs[1].dense()?);
+        if let Data::I64(_) = a.data() {
+            let (layout, sums) = self.sums(&a, &b, integers, |product| product)?;
+            return Ok(vec![Tensor::i64(&layout.out, sums.into_iter().map(|sum| sum.0).collect())?]);
+        }
+        let (layout, sums) = self.sums(&a, &b, Tensor::as_f32, |product| product)?;
+        let tail = Applied::new(&self.tail, &inputs[2..], &layout.out, layout.out.len() - 1)?;
+        let values = sums.into_iter().enumerate().map(|(i, sum)| tail.value(i, sum * self.scale));
+        Ok(vec![Tensor::f32(&layout.out, values.collect())?])
+    }
+
+    /// The error of a sum of K products is [`sum_error`] of the sum of their magnitudes (a rounding more for the scale); the
+    /// tail passes it on. Integers are exact.
+    fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
+        if outputs[0].dtype() == DType::I64 {
+            return Ok(vec![Tolerance::Exact]);
+        }
+        let (a, b) = (inputs[0].dense()?, inputs[1].dense()?);
+        let (layout, sums) = self.sums(&a, &b, Tensor::as_f32, |product| product)?;
+        let (_, magnitudes) = self.sums(&a, &b, Tensor::as_f32, f32::abs)?;
+        let tail = Applied::new(&self.tail, &inputs[2..], &layout.out, layout.out.len() - 1)?;
+        let error = sum_error(layout.k + 1) * self.scale.abs();
+        let bound = |(i, (sum, m)): (usize, (&f32, &f32))| tail.bound(i, sum * self.scale, error * m);
+        Ok(vec![Tolerance::Absolute(sums.iter().zip(&magnitudes).enumerate().map(bound).collect())])
+    }
+
+    fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
+        let (a, b, out) = (&cx.inputs[0], &cx.inputs[1], &cx.outputs[0]);
+        let layout = self.layout(&a.shape, &b.shape)?.joined();
+        let Choice { kernel, rows, columns } = choose(cx, &layout);
+        let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
+        let batches: usize = layout.batches.iter().map(|[len, ..]| len).product();
+        let Layout { m, n, k, a_row, a_depth, b_depth, b_column, .. } = layout;
+        let mut params = [m, n, k, a_row, a_depth, b_depth, b_column, across, down, batches].map(|n| n as u32).to_vec();
+        params.extend([self.scale.to_bits(), 0]);
+        params.extend(layout.batches.iter().flat_map(|[len, a, b]| [*len as u32, *a as u32, *b as u32, 0]));
+        let kernel = kernel.constant("RANK", layout.batches.len() as u32);
+        let kernel = match out.dtype {
+            DType::I64 => kernel.provider("product/int"),
+            _ => kernel.provider("product/float").tail(tail::lower(&self.tail, &cx.inputs[2..], out, out.shape.len() - 1)?),
+        };
+        let dispatch = Dispatch::new(kernel, params, linear_grid(across * down * batches, cx.caps));
+        let dispatch = dispatch.read(a.value).read(b.value).write(out.value);
+        cx.emit(tail::bind(dispatch, &cx.inputs[2..]));
+        Ok(())
+    }
+
+    fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
+        let k = inputs[0].iter().rev().nth(usize::from(self.transpose_a)).copied().unwrap_or(1);
+        2 * outputs[0].iter().product::<usize>() as u64 * k as u64
+    }
+}
+
+/// A kernel and what one of its workgroups covers.
+struct Choice {
+    kernel: Kernel,
+    rows: usize,
+    columns: usize,
+}
+
+/// Chooses the kernel, and how it loads its operands: four elements at once along whichever dimension is contiguous.
+fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
+    let quads = layout.k.is_multiple_of(4);
+    let left = if layout.a_depth == 1 && quads { "product/left_quads" } else { "product/left_scalars" };
+    let right = match layout {
+        Layout { b_column: 1, n, .. } if n.is_multiple_of(4) => "product/right_rows",
+        Layout { b_depth: 1, .. } if quads => "product/right_columns",
+        _ => "product/right_scalars",
+    };
+    let link = |shader| Kernel::new(shader).provider("product/operands").provider(left).provider(right);
+    let wide = |shader| link(shader).constant("DEPTH_FIRST", (layout.b_column != 1).into());
+    match cx.caps.width {
+        // Measured on lavapipe, where a load costs as much as dozens of operations: 32 rows whose elements are loaded once for
+        // all lanes run at twice the speed of 8. Without a subgroup every lane loads each row, and more rows bring less.
+        Width::Narrow => {
+            let broadcast = cx.caps.subgroup_at_least(8);
+            let rows = match layout.m {
+                1 => 1,
+                m if broadcast => m.next_power_of_two().clamp(8, 32),
+                _ => 8,
+            };
+            let kernel = link("batch_mat_mul_rows").constant("ROWS", rows as u32);
+            let kernel = kernel.provider(if broadcast { "product/rows_broadcast" } else { "product/rows" });
+            Choice { kernel, rows, columns: 32 }
+        }
+        // By reasoning, as for products with a weight: few rows are bound by the bytes of `b`.
+        Width::Wide if layout.m <= 8 => {
+            let rows = layout.m.next_power_of_two();
+            Choice { kernel: wide("batch_mat_mul_few").constant("ROWS", rows as u32), rows, columns: 64 }
+        }
+        Width::Wide => Choice { kernel: wide("batch_mat_mul"), rows: 64, columns: 64 },
+    }
+}
+
+/// Integers, whose sums wrap around.
+fn integers(t: &Tensor) -> Result<&[Wrapping<i64>]> {
+    Ok(Wrapping::wrap_slice(t.as_i64()?))
+}
