@@ -20,11 +20,15 @@ macro_rules! shader_files {
 /// Every shader file, by its stem.
 pub const FILES: &[(&str, &str)] = shader_files![
     "arg_max",
+    "arg_reduce",
     "attention",
     "attention_rows",
     "cache_write",
+    "columns",
+    "cumulative",
     "elementwise",
     "embed",
+    "fold",
     "functions",
     "gather_rows",
     "linear",
@@ -54,7 +58,11 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "mat_vec",
     "mat_vec_rows",
     "nll",
+    "normalize",
     "order",
+    "places/storage",
+    "places/workgroup",
+    "reduce",
     "reduce/subgroup",
     "reduce/workgroup",
     "rms_norm",
@@ -65,7 +73,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
 ];
 
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
-const LIBRARY: &[&str] = &["linear", "functions", "order", "load/quads", "load/bits"];
+const LIBRARY: &[&str] = &["linear", "columns", "fold", "functions", "order", "load/quads", "load/bits"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {

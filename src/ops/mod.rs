@@ -4,19 +4,26 @@
 //! is the definition: written to be read, accumulating in f32 one after another, in f64 where f32 would drift; kernels are tested against it.
 
 mod arg_max;
+mod arg_reduce;
 mod attention;
 pub mod cache_write;
+mod columns;
+mod cumulative;
 pub mod elementwise;
 mod embed;
+mod fold;
 mod gather_rows;
 pub mod lowering;
 mod mat_mul;
 mod nll;
+mod normalize;
+mod reduce;
 mod reshape;
 mod rms_norm;
 pub mod rope;
 mod softmax;
 pub mod tail;
+mod top_elements;
 mod top_k;
 pub mod view;
 
@@ -25,18 +32,24 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use arg_max::ArgMax;
+pub use arg_reduce::ArgReduce;
 pub use attention::Attention;
 pub use cache_write::CacheWrite;
+pub use cumulative::Cumulative;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
+pub use fold::Reduction;
 pub use gather_rows::GatherRows;
 pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
+pub use normalize::{Norm, Normalize};
+pub use reduce::Reduce;
 pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
 pub use rope::{Pairing, Rope};
 pub use softmax::Softmax;
+pub use top_elements::TopElements;
 pub use top_k::TopK;
 pub use view::View;
 
@@ -193,7 +206,27 @@ macro_rules! ops {
     };
 }
 
-ops!(ArgMax, Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, Nll, RmsNorm, Reshape, Rope, Softmax, TopK, View);
+ops!(
+    ArgMax,
+    ArgReduce,
+    Attention,
+    CacheWrite,
+    Cumulative,
+    Elementwise,
+    Embed,
+    GatherRows,
+    MatMul,
+    Nll,
+    Normalize,
+    Reduce,
+    Reshape,
+    RmsNorm,
+    Rope,
+    Softmax,
+    TopElements,
+    TopK,
+    View,
+);
 
 /// What elements of that type are in expressions.
 fn kind(dtype: DType) -> Kind {

@@ -9,6 +9,7 @@ mod random;
 mod attention;
 mod elementwise;
 mod products;
+mod reductions;
 mod rows;
 mod selection;
 mod views;

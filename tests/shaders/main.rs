@@ -3,6 +3,7 @@
 
 mod elementwise;
 mod language;
+mod reductions;
 mod support;
 
 use std::collections::BTreeSet;
@@ -24,7 +25,7 @@ fn profiles() -> Vec<Caps> {
 
 /// Graphs of every op in every way that lowering distinguishes; those of one op lie in the file of its kind.
 fn graphs() -> Vec<Graph> {
-    [language::graphs(), elementwise::graphs()].concat()
+    [language::graphs(), elementwise::graphs(), reductions::graphs()].concat()
 }
 
 fn dispatches() -> Vec<(Caps, Dispatch)> {
@@ -42,12 +43,12 @@ fn dispatches() -> Vec<(Caps, Dispatch)> {
 #[test]
 fn every_op_is_covered() {
     let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
-    assert_eq!(names.len(), 14, "a new op needs its graphs here: {names:?}");
+    assert_eq!(names.len(), 19, "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))
         .collect();
-    let libraries = ["functions", "linear", "order", "load/bits", "load/quads"];
+    let libraries = ["columns", "fold", "functions", "linear", "order", "load/bits", "load/quads"];
     for (stem, _) in linker::FILES {
         assert!(used.contains(*stem) || libraries.contains(stem), "no plan uses shaders/{stem}.wgsl");
     }
