@@ -20,19 +20,23 @@ macro_rules! shader_files {
 /// Every shader file, by its stem.
 pub const FILES: &[(&str, &str)] = shader_files![
     "arg_max",
+    "arg_reduce",
     "attention",
     "attention_rows",
     "batch_mat_mul",
     "batch_mat_mul_few",
     "batch_mat_mul_rows",
     "cache_write",
+    "columns",
     "combine",
     "concat",
     "conv",
     "conv/f32",
     "conv/i32",
+    "cumulative",
     "elementwise",
     "embed",
+    "fold",
     "functions",
     "gather",
     "gather_elements",
@@ -66,7 +70,10 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "mat_vec",
     "mat_vec_rows",
     "nll",
+    "normalize",
     "order",
+    "places/storage",
+    "places/workgroup",
     "product/float",
     "product/int",
     "product/left_quads",
@@ -77,6 +84,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "product/right_scalars",
     "product/rows",
     "product/rows_broadcast",
+    "reduce",
     "reduce/subgroup",
     "reduce/workgroup",
     "rms_norm",
@@ -91,7 +99,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
 ];
 
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
-const LIBRARY: &[&str] = &["linear", "index", "functions", "order", "load/quads", "load/bits"];
+pub const LIBRARY: &[&str] = &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {

@@ -4,21 +4,27 @@
 //! is the definition: written to be read, accumulating in f32 one after another, in f64 where f32 would drift; kernels are tested against it.
 
 mod arg_max;
+mod arg_reduce;
 mod attention;
 mod batch_mat_mul;
 pub mod cache_write;
+mod columns;
 mod concat;
-pub mod conv;
-pub mod elementwise;
+mod cumulative;
 mod embed;
+mod fold;
 mod gather;
 mod gather_elements;
 mod gather_nd;
+pub mod conv;
+pub mod elementwise;
 mod gather_rows;
 mod indexing;
 pub mod lowering;
 mod mat_mul;
 mod nll;
+mod normalize;
+mod reduce;
 mod reshape;
 mod rms_norm;
 pub mod rope;
@@ -27,6 +33,7 @@ mod scatter_elements;
 mod scatter_nd;
 mod softmax;
 pub mod tail;
+mod top_elements;
 mod top_k;
 pub mod view;
 
@@ -35,13 +42,16 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use arg_max::ArgMax;
+pub use arg_reduce::ArgReduce;
 pub use attention::Attention;
 pub use batch_mat_mul::BatchMatMul;
 pub use cache_write::CacheWrite;
 pub use concat::Concat;
 pub use conv::Conv;
+pub use cumulative::Cumulative;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
+pub use fold::Reduction;
 pub use gather::Gather;
 pub use gather_elements::GatherElements;
 pub use gather_nd::GatherNd;
@@ -49,6 +59,8 @@ pub use gather_rows::GatherRows;
 pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
+pub use normalize::{Norm, Normalize};
+pub use reduce::Reduce;
 pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
 pub use rope::{Pairing, Rope};
@@ -56,6 +68,7 @@ pub use scatter::Reduction;
 pub use scatter_elements::ScatterElements;
 pub use scatter_nd::ScatterNd;
 pub use softmax::Softmax;
+pub use top_elements::TopElements;
 pub use top_k::TopK;
 pub use view::View;
 
@@ -217,11 +230,13 @@ macro_rules! ops {
 
 ops! {
     ArgMax,
+    ArgReduce,
     Attention,
     BatchMatMul,
     CacheWrite,
     Concat,
     Conv,
+    Cumulative,
     Elementwise,
     Embed,
     Gather,
@@ -230,12 +245,15 @@ ops! {
     GatherRows,
     MatMul,
     Nll,
+    Normalize,
+    Reduce,
     Reshape,
     RmsNorm,
     Rope,
     ScatterElements,
     ScatterNd,
     Softmax,
+    TopElements,
     TopK,
     View,
 }

@@ -12,6 +12,7 @@ mod convolution;
 mod elementwise;
 mod indexing;
 mod products;
+mod reductions;
 mod rows;
 mod selection;
 mod views;

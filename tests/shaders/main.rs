@@ -6,6 +6,7 @@ mod convolution;
 mod elementwise;
 mod indexing;
 mod language;
+mod reductions;
 mod support;
 
 use std::collections::BTreeSet;
@@ -28,7 +29,15 @@ fn profiles() -> Vec<Caps> {
 
 /// Graphs of every op in every way that lowering distinguishes; those of one op lie in the file of its kind.
 fn graphs() -> Vec<Graph> {
-    [batched::graphs(), convolution::graphs(), elementwise::graphs(), indexing::graphs(), language::graphs()].concat()
+    [
+        batched::graphs(),
+        convolution::graphs(),
+        elementwise::graphs(),
+        indexing::graphs(),
+        language::graphs(),
+        reductions::graphs(),
+    ]
+    .concat()
 }
 
 fn dispatches() -> Vec<(Caps, Dispatch)> {
@@ -49,13 +58,13 @@ fn every_op_is_covered() {
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
+    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))
         .collect();
-    let libraries = ["functions", "index", "linear", "order", "load/bits", "load/quads"];
     for (stem, _) in linker::FILES {
-        assert!(used.contains(*stem) || libraries.contains(stem), "no plan uses shaders/{stem}.wgsl");
+        assert!(used.contains(*stem) || linker::LIBRARY.contains(stem), "no plan uses shaders/{stem}.wgsl");
     }
 }
 
