@@ -1,12 +1,13 @@
 //! Ops that pick, place and draw elements.
 
+use wavelane::ops::scatter::Update;
 use wavelane::ops::*;
 use wavelane::tensor::{Tensor, Weight};
 
 use crate::harness::{Case, Operand, check, check_with, input};
 use crate::random::Numbers;
 
-const REDUCTIONS: [Reduction; 5] = [Reduction::None, Reduction::Add, Reduction::Mul, Reduction::Max, Reduction::Min];
+const REDUCTIONS: [Update; 5] = [Update::None, Update::Add, Update::Mul, Update::Max, Update::Min];
 
 /// Integers of -n .. n: the indices of n places, counted from either end.
 fn indices(shape: &[usize], n: usize, seed: u64) -> Operand {

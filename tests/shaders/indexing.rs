@@ -2,11 +2,12 @@
 
 use wavelane::dtype::DType;
 use wavelane::graph::Graph;
+use wavelane::ops::scatter::Update;
 use wavelane::ops::*;
 
 use crate::support::one;
 
-const REDUCTIONS: [Reduction; 5] = [Reduction::None, Reduction::Add, Reduction::Mul, Reduction::Max, Reduction::Min];
+const REDUCTIONS: [Update; 5] = [Update::None, Update::Add, Update::Mul, Update::Max, Update::Min];
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();

@@ -4,6 +4,8 @@ mod conv;
 mod indexing;
 mod linear;
 mod math;
+mod norm;
+mod reduce;
 mod shape;
 mod window;
 
@@ -44,7 +46,15 @@ const fn nowhere(name: &'static str, translate: Translate) -> Operator {
     Operator { domain: "", name, place: Where::Nowhere, translate }
 }
 
-const FILES: &[&[Operator]] = &[conv::OPERATORS, indexing::OPERATORS, math::OPERATORS, shape::OPERATORS];
+const FILES: &[&[Operator]] = &[
+    conv::OPERATORS,
+    indexing::OPERATORS,
+    linear::OPERATORS,
+    math::OPERATORS,
+    norm::OPERATORS,
+    reduce::OPERATORS,
+    shape::OPERATORS,
+];
 
 /// All operators but `If`, `Loop` and `Scan`, which the walk itself follows.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {
