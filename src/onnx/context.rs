@@ -205,7 +205,7 @@ impl<'a> Context<'a> {
         self.host_step |= !known;
         let value = |(t, ty): (Tensor, &ElementType)| match known {
             true => Value::known(*ty, t, lasting),
-            false => Value { ty: *ty, shape: t.shape().to_vec(), content: Content::Arrived(Arc::new(t)) },
+            false => Value::arrived(*ty, t),
         };
         Ok(results.into_iter().zip(types).map(value).collect())
     }
