@@ -7,17 +7,21 @@ mod arg_max;
 mod attention;
 pub mod cache_write;
 mod concat;
+mod determinant;
 pub mod elementwise;
 mod embed;
 mod gather;
 mod gather_elements;
 mod gather_nd;
 mod gather_rows;
+pub mod host;
 mod indexing;
 pub mod lowering;
 mod mat_mul;
 mod nll;
+pub mod random;
 mod reshape;
+mod reverse_rows;
 mod rms_norm;
 pub mod rope;
 mod scatter;
@@ -36,6 +40,7 @@ pub use arg_max::ArgMax;
 pub use attention::Attention;
 pub use cache_write::CacheWrite;
 pub use concat::Concat;
+pub use determinant::Determinant;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
 pub use gather::Gather;
@@ -45,7 +50,9 @@ pub use gather_rows::GatherRows;
 pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
+pub use random::Random;
 pub use reshape::Reshape;
+pub use reverse_rows::ReverseRows;
 pub use rms_norm::RmsNorm;
 pub use rope::{Pairing, Rope};
 pub use scatter::Reduction;
@@ -213,6 +220,7 @@ ops!(
     Attention,
     CacheWrite,
     Concat,
+    Determinant,
     Elementwise,
     Embed,
     Gather,
@@ -221,8 +229,10 @@ ops!(
     GatherRows,
     MatMul,
     Nll,
-    RmsNorm,
+    Random,
     Reshape,
+    ReverseRows,
+    RmsNorm,
     Rope,
     ScatterElements,
     ScatterNd,

@@ -9,6 +9,7 @@ mod random;
 mod attention;
 mod elementwise;
 mod indexing;
+mod indexing_examples;
 mod products;
 mod rows;
 mod selection;
