@@ -10,8 +10,9 @@ mod batch_mat_mul;
 pub mod cache_write;
 mod columns;
 mod concat;
-pub mod conv;
 mod cumulative;
+mod determinant;
+pub mod conv;
 pub mod elementwise;
 mod embed;
 mod fold;
@@ -19,13 +20,16 @@ mod gather;
 mod gather_elements;
 mod gather_nd;
 mod gather_rows;
+pub mod host;
 mod indexing;
 pub mod lowering;
 mod mat_mul;
 mod nll;
 mod normalize;
 mod reduce;
+pub mod random;
 mod reshape;
+mod reverse_rows;
 mod rms_norm;
 pub mod rope;
 pub mod scatter;
@@ -49,6 +53,7 @@ pub use cache_write::CacheWrite;
 pub use concat::Concat;
 pub use conv::Conv;
 pub use cumulative::Cumulative;
+pub use determinant::Determinant;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
 pub use fold::Reduction;
@@ -60,8 +65,10 @@ pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
 pub use normalize::{Norm, Normalize};
+pub use random::Random;
 pub use reduce::Reduce;
 pub use reshape::Reshape;
+pub use reverse_rows::ReverseRows;
 pub use rms_norm::RmsNorm;
 pub use rope::{Pairing, Rope};
 pub use scatter_elements::ScatterElements;
@@ -236,6 +243,7 @@ ops! {
     Concat,
     Conv,
     Cumulative,
+    Determinant,
     Elementwise,
     Embed,
     Gather,
@@ -245,8 +253,10 @@ ops! {
     MatMul,
     Nll,
     Normalize,
+    Random,
     Reduce,
     Reshape,
+    ReverseRows,
     RmsNorm,
     Rope,
     ScatterElements,

@@ -11,6 +11,7 @@ mod batched;
 mod convolution;
 mod elementwise;
 mod indexing;
+mod indexing_examples;
 mod products;
 mod reductions;
 mod rows;
