@@ -49,6 +49,27 @@ fn convolutions_match_the_reference() {
     let uneven =
         Conv { strides: vec![1, 2], pads_begin: vec![0, 3], pads_end: vec![2, 0], dilations: vec![3, 1], ..Conv::plain(2) };
     cases.push(case(uneven, &[1, 4, 11, 10], &[6, 4, 3, 4]));
+    // Tiles of 8, 16, 32 and 64 filters and of 32 and 64 outputs, whole and with one more; 16 taps at a time.
+    for (x, weight) in [
+        (&[1, 4, 8, 8][..], &[64, 4, 1, 1][..]),
+        (&[2, 16, 4, 8], &[32, 16, 1, 1]),
+        (&[2, 13, 5, 13], &[65, 13, 1, 1]),
+        (&[1, 5, 11, 11], &[16, 5, 7, 5]),
+        (&[1, 20, 10, 14], &[70, 20, 3, 3]),
+        (&[1, 6, 3, 5, 7], &[20, 6, 2, 3, 3]),
+    ] {
+        let rank = x.len() - 2;
+        cases.push(case(with(rank, 1, (0, 0), 1), x, weight));
+        cases.push(case(with(rank, 2, (1, 1), 1), x, weight));
+    }
+    // One channel a group: strides above and below the kernel's width, runs of 8 and one more, two filters a channel.
+    for (stride, width, filters) in [(1, 3, 1), (2, 3, 2), (3, 2, 1), (1, 7, 1), (2, 5, 1), (2, 1, 1)] {
+        for columns in [1, 8, 19] {
+            let conv = Conv { groups: 5, ..with(2, stride, (width / 2, width / 2), 1) };
+            cases.push(case(conv, &[2, 5, 6, columns], &[5 * filters, 1, width, width]));
+        }
+    }
+    cases.push(case(Conv { groups: 5, ..with(2, 1, (2, 2), 2) }, &[1, 5, 6, 9], &[5, 1, 3, 3]));
     for groups in [2, 4] {
         cases.push(case(Conv { groups, ..with(2, 1, (1, 1), 1) }, &[2, 8, 5, 6], &[12, 8 / groups, 3, 3]));
     }
@@ -74,9 +95,12 @@ fn tails_take_bias_residual_and_activation() {
     let bias = Expr::sum(Expr::operand(0), Expr::operand(1));
     let block = Expr::call(Function::Silu, Expr::sum(bias.clone(), Expr::operand(2)));
     let mut cases = Vec::new();
-    for (x, weight, groups) in
-        [([2, 3, 6, 7], [5, 3, 3, 3], 1), ([1, 4, 6, 7], [4, 1, 3, 3], 4), ([1, 16, 6, 7], [33, 16, 1, 1], 1)]
-    {
+    for (x, weight, groups) in [
+        ([2, 3, 6, 7], [5, 3, 3, 3], 1),
+        ([1, 4, 6, 7], [4, 1, 3, 3], 4),
+        ([1, 16, 6, 7], [33, 16, 1, 1], 1),
+        ([2, 9, 6, 8], [17, 9, 1, 1], 1),
+    ] {
         let pads = if weight[2] == 3 { (1, 1) } else { (0, 0) };
         for tail in [bias.clone(), block.clone()] {
             let conv = Conv { groups, tail: tail.clone(), ..with(2, 1, pads, 1) };

@@ -41,11 +41,6 @@ impl Axis {
         o * self.stride + k * self.dilation - self.pad
     }
 
-    /// Whether taps see every input once, each in its place.
-    pub fn is_pointwise(&self) -> bool {
-        self.kernel == 1 && self.stride == 1 && self.pad == 0 && self.input == self.output
-    }
-
     /// The members of `Axis` in shaders.
     pub fn words(&self) -> [u32; 8] {
         [self.input, self.kernel, self.output, self.stride, self.dilation, self.pad, 0, 0].map(|n| n as u32)
@@ -145,6 +140,11 @@ impl Geometry {
     /// Outputs of one channel.
     pub fn outputs(&self) -> usize {
         self.axes.iter().map(|a| a.output).product()
+    }
+
+    /// Whether there is one tap, which sees every input once, in its place.
+    pub fn is_pointwise(&self) -> bool {
+        self.axes.iter().all(|a| a.kernel == 1 && a.stride == 1 && a.pad == 0 && a.input == a.output)
     }
 
     /// Products that make one output.
