@@ -13,6 +13,7 @@ mod gather_rows;
 pub mod lowering;
 mod mat_mul;
 mod nll;
+pub mod pool;
 mod reshape;
 mod rms_norm;
 pub mod rope;
@@ -35,6 +36,7 @@ pub use gather_rows::GatherRows;
 pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
+pub use pool::Pool;
 pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
 pub use rope::{Pairing, Rope};
@@ -205,6 +207,7 @@ ops!(
     GatherRows,
     MatMul,
     Nll,
+    Pool,
     RmsNorm,
     Reshape,
     Rope,

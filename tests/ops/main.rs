@@ -12,4 +12,5 @@ mod elementwise;
 mod products;
 mod rows;
 mod selection;
+mod spatial;
 mod views;

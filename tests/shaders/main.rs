@@ -4,6 +4,7 @@
 mod batched;
 mod elementwise;
 mod language;
+mod spatial;
 mod support;
 
 use std::collections::BTreeSet;
@@ -25,7 +26,7 @@ fn profiles() -> Vec<Caps> {
 
 /// Graphs of every op in every way that lowering distinguishes; those of one op lie in the file of its kind.
 fn graphs() -> Vec<Graph> {
-    [language::graphs(), elementwise::graphs(), batched::graphs()].concat()
+    [language::graphs(), elementwise::graphs(), batched::graphs(), spatial::graphs()].concat()
 }
 
 fn dispatches() -> Vec<(Caps, Dispatch)> {
@@ -43,7 +44,7 @@ fn dispatches() -> Vec<(Caps, Dispatch)> {
 #[test]
 fn every_op_is_covered() {
     let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
-    assert_eq!(names.len(), 15, "a new op needs its graphs here: {names:?}");
+    assert_eq!(names.len(), 16, "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))
