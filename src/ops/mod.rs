@@ -27,6 +27,7 @@ mod mat_mul;
 mod nll;
 mod normalize;
 mod reduce;
+pub mod pool;
 pub mod random;
 mod reshape;
 mod reverse_rows;
@@ -65,6 +66,7 @@ pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
 pub use normalize::{Norm, Normalize};
+pub use pool::Pool;
 pub use random::Random;
 pub use reduce::Reduce;
 pub use reshape::Reshape;
@@ -253,6 +255,7 @@ ops! {
     MatMul,
     Nll,
     Normalize,
+    Pool,
     Random,
     Reduce,
     Reshape,

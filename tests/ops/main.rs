@@ -16,4 +16,5 @@ mod products;
 mod reductions;
 mod rows;
 mod selection;
+mod spatial;
 mod views;

@@ -7,6 +7,7 @@ mod elementwise;
 mod indexing;
 mod language;
 mod reductions;
+mod spatial;
 mod support;
 
 use std::collections::BTreeSet;
@@ -36,6 +37,7 @@ fn graphs() -> Vec<Graph> {
         indexing::graphs(),
         language::graphs(),
         reductions::graphs(),
+        spatial::graphs(),
     ]
     .concat()
 }
@@ -55,6 +57,7 @@ fn dispatches() -> Vec<(Caps, Dispatch)> {
 #[test]
 fn every_op_is_covered() {
     let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
+    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
