@@ -1,7 +1,7 @@
 //! Ops that pick, place and draw elements.
 
-use wavelane::ops::scatter::Update;
 use wavelane::ops::random::Distribution;
+use wavelane::ops::scatter::Update;
 use wavelane::ops::*;
 use wavelane::tensor::{Tensor, Weight};
 

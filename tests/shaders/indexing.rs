@@ -2,8 +2,8 @@
 
 use wavelane::dtype::DType;
 use wavelane::graph::Graph;
-use wavelane::ops::scatter::Update;
 use wavelane::ops::random::Distribution;
+use wavelane::ops::scatter::Update;
 use wavelane::ops::*;
 
 use crate::support::one;

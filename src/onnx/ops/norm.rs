@@ -72,7 +72,7 @@ fn batch_norm(cx: &mut Context) -> Traced<Vec<Value>> {
     Ok(vec![y, running_mean, running_var])
 }
 
-/// Identity outside of training; what training drops is drawn at random, which inference has no use for.
+/// Identity outside of training.
 fn dropout(cx: &mut Context) -> Traced<Vec<Value>> {
     let x = cx.input(0)?;
     let training = match cx.optional(2) {
@@ -83,8 +83,8 @@ fn dropout(cx: &mut Context) -> Traced<Vec<Value>> {
         Some(ratio) => cx.host_floats(&ratio)?.first().copied().unwrap_or(0.5),
         None => cx.float("ratio", 0.5),
     };
-    if training && ratio != 0.0 {
-        return Err(cx.unsupported("dropout in training"));
+    if training && ratio > 0.0 {
+        return super::random::dropout(cx, &x, ratio);
     }
     let mask = crate::tensor::Tensor::i64(&x.shape, vec![1; x.len()])?;
     let mask = cx.constant(ElementType::Bool, mask);
