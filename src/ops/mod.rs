@@ -6,7 +6,10 @@
 mod arg_max;
 mod attention;
 pub mod cache_write;
+mod col2im;
 pub mod conv;
+mod conv_transpose;
+mod deform_columns;
 pub mod elementwise;
 mod embed;
 mod gather_rows;
@@ -28,7 +31,10 @@ use std::sync::Arc;
 pub use arg_max::ArgMax;
 pub use attention::Attention;
 pub use cache_write::CacheWrite;
+pub use col2im::Col2Im;
 pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
+pub use deform_columns::DeformColumns;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
 pub use gather_rows::GatherRows;
@@ -199,7 +205,10 @@ ops!(
     ArgMax,
     Attention,
     CacheWrite,
+    Col2Im,
     Conv,
+    ConvTranspose,
+    DeformColumns,
     Elementwise,
     Embed,
     GatherRows,
