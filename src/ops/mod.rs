@@ -8,11 +8,14 @@ mod arg_reduce;
 mod attention;
 mod batch_mat_mul;
 pub mod cache_write;
+mod col2im;
 mod columns;
 mod concat;
-pub mod conv;
+mod conv_transpose;
 mod cumulative;
+mod deform_columns;
 mod determinant;
+pub mod conv;
 pub mod elementwise;
 mod embed;
 mod fold;
@@ -51,9 +54,12 @@ pub use arg_reduce::ArgReduce;
 pub use attention::Attention;
 pub use batch_mat_mul::BatchMatMul;
 pub use cache_write::CacheWrite;
+pub use col2im::Col2Im;
 pub use concat::Concat;
 pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
 pub use cumulative::Cumulative;
+pub use deform_columns::DeformColumns;
 pub use determinant::Determinant;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
@@ -242,9 +248,12 @@ ops! {
     Attention,
     BatchMatMul,
     CacheWrite,
+    Col2Im,
     Concat,
     Conv,
+    ConvTranspose,
     Cumulative,
+    DeformColumns,
     Determinant,
     Elementwise,
     Embed,

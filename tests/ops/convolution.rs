@@ -2,7 +2,7 @@
 
 use wavelane::kernel::Expr;
 use wavelane::kernel::expr::Function;
-use wavelane::ops::Conv;
+use wavelane::ops::{Col2Im, Conv, ConvTranspose, DeformColumns};
 use wavelane::tensor::{Tensor, Weight};
 
 use crate::harness::{Case, Operand, check, check_with, input};
@@ -113,4 +113,88 @@ fn tails_take_bias_residual_and_activation() {
         }
     }
     check(&cases);
+}
+
+#[test]
+fn transposed_convolutions_match_the_reference() {
+    let mut cases = Vec::new();
+    for (x, weight, groups) in [
+        (&[1, 1, 1][..], &[1, 1, 1][..], 1),
+        (&[2, 4, 7], &[4, 3, 4], 2),
+        (&[1, 3, 5, 6], &[3, 5, 2, 2], 1),
+        (&[2, 6, 4, 5], &[6, 2, 3, 4], 3),
+        (&[1, 2, 2, 3, 4], &[2, 3, 2, 3, 2], 1),
+    ] {
+        let rank = x.len() - 2;
+        let all = |n: usize| vec![n; rank];
+        for (stride, pads, dilation, more) in [(1, (0, 0), 1, 0), (2, (0, 0), 1, 1), (3, (1, 0), 1, 2), (2, (0, 1), 3, 1)] {
+            let conv = ConvTranspose {
+                strides: all(stride),
+                pads_begin: all(pads.0),
+                pads_end: all(pads.1),
+                dilations: all(dilation),
+                output_padding: all(more),
+                groups,
+                ..ConvTranspose::plain(rank)
+            };
+            let operands = vec![input(x, 1), dense(weight, 2)];
+            cases.push(Case::new(format!("{conv:?} of {x:?} by {weight:?}"), conv.clone(), operands.clone()));
+            if rank == 2 {
+                let tail = Expr::call(Function::Sigmoid, Expr::sum(Expr::operand(0), Expr::operand(1)));
+                let operands = [operands, vec![dense(&[weight[1] * groups, 1, 1], 3)]].concat();
+                cases.push(Case::new(format!("{conv:?} with a tail"), ConvTranspose { tail, ..conv }, operands));
+            }
+        }
+    }
+    // One input, of which everything that it reaches first is cut off.
+    let cut = ConvTranspose { strides: vec![2], pads_begin: vec![2], ..ConvTranspose::plain(1) };
+    cases.push(Case::new("cut", cut, vec![input(&[1, 1, 1], 1), dense(&[1, 1, 3], 2)]));
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 3);
+}
+
+#[test]
+fn columns_become_images_again() {
+    let case = |image: &[usize], block: &[usize], stride: usize, pad: usize, dilation: usize| {
+        let all = |n: usize| vec![n; image.len()];
+        let (strides, pads_begin, pads_end, dilations) = (all(stride), all(pad), all(pad / 2), all(dilation));
+        let blocks = image.iter().zip(block).map(|(i, b)| (i + pad + pad / 2 - dilation * (b - 1) - 1) / stride + 1);
+        let shape = [2, 3 * block.iter().product::<usize>(), blocks.product()];
+        let op = Col2Im { image: image.into(), block: block.into(), strides, pads_begin, pads_end, dilations };
+        Case::new(format!("{op:?}"), op, vec![input(&shape, 1)])
+    };
+    let cases = [
+        case(&[1], &[1], 1, 0, 1),
+        case(&[13], &[3], 2, 2, 1),
+        case(&[5, 5], &[1, 5], 1, 0, 1),
+        case(&[7, 6], &[3, 2], 1, 1, 2),
+        case(&[6, 8], &[2, 2], 3, 0, 1),
+        case(&[4, 5, 6], &[2, 1, 3], 1, 2, 1),
+        case(&[3, 2, 3, 2], &[2, 2, 1, 2], 1, 0, 1),
+    ];
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 2);
+}
+
+#[test]
+fn deformed_columns_match_the_reference() {
+    let mut cases = Vec::new();
+    for (x, kernel, stride, pad, dilation, groups) in
+        [([1, 1, 1, 1], [1, 1], 1, 0, 1, 1), ([2, 4, 6, 7], [3, 3], 1, 1, 1, 2), ([1, 6, 9, 8], [2, 3], 2, 0, 2, 3)]
+    {
+        let pads = [pad, pad];
+        let strides = [stride, stride];
+        let op = DeformColumns { kernel, strides, pads_begin: pads, pads_end: pads, dilations: [dilation, dilation], groups };
+        let out = |d: usize| (x[d + 2] + 2 * pad - dilation * (kernel[d] - 1) - 1) / stride + 1;
+        let of = |channels: usize| [x[0], channels * groups * kernel[0] * kernel[1], out(0), out(1)];
+        // Offsets on both sides of one place, and far outside.
+        let mut offsets: Vec<f32> = Numbers::new(2).units(of(2).iter().product()).iter().map(|v| v * 3.0).collect();
+        let far = [1e9, -1e9, f32::INFINITY, f32::NAN, -1.0, 1.0];
+        offsets.iter_mut().step_by(7).zip(far.into_iter().cycle()).for_each(|(o, far)| *o = far);
+        let operands = vec![input(&x, 1), Operand::Input(Tensor::f32(&of(2), offsets).unwrap())];
+        cases.push(Case::new(format!("{op:?}"), op.clone(), operands.clone()));
+        cases.push(Case::new(format!("{op:?} masked"), op, [operands, vec![input(&of(1), 3)]].concat()));
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 2);
 }
