@@ -10,6 +10,8 @@ pub mod generate;
 pub mod gpu;
 pub mod graph;
 pub mod kernel;
+#[cfg(any(feature = "audio", feature = "image"))]
+pub mod media;
 pub mod models;
 pub mod onnx;
 pub mod ops;
@@ -23,3 +25,4 @@ pub mod tokenizer;
 
 pub use dtype::DType;
 pub use error::{Error, Result};
+pub use onnx::Session;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use wavelane::formats::ElementType;
 use wavelane::formats::onnx::{Graph, Model, OnnxFile, OnnxValue, ValueKind, read_value};
-use wavelane::onnx::{Array, OnnxModel};
+use wavelane::onnx::{Array, Session};
 use wavelane::session::Device;
 use wavelane::tensor::Data;
 
@@ -171,7 +171,7 @@ fn compare(test: &Path, model: Model, device: &Device) -> Result<(), String> {
     let (inputs, outputs) = (model.graph.inputs.clone(), model.graph.outputs.clone());
     let mut sets: Vec<PathBuf> = std::fs::read_dir(test).unwrap().flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
     sets.sort();
-    let mut session = OnnxModel::new(model, device).map_err(|e| e.to_string())?;
+    let mut session = Session::new(model, device).map_err(|e| e.to_string())?;
     for set in sets {
         let read = |kind: &str, i: usize, of: &ValueKind| -> Result<Option<Array>, String> {
             let path = set.join(format!("{kind}_{i}.pb"));

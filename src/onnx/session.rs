@@ -1,4 +1,4 @@
-//! A model with its stages: traced once for every set of shapes, run stage after stage.
+//! A model's session: its stages, traced once for every set of shapes, run one after another.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,15 +14,15 @@ use crate::formats::onnx::{Dim, Graph, Model, Node, OnnxFile, ValueInfo, ValueKi
 use crate::gpu::WeightStore;
 use crate::graph::ValueId;
 use crate::plan::{Request, passes};
-use crate::session::{Device, Session};
+use crate::session::{Device, GraphSession};
 use crate::shape::Symbols;
 use crate::tensor::Tensor;
 
 /// Stages that are kept ready; the least recently used goes first.
 const MOST_STAGES: usize = 16;
 
-/// An ONNX model on a device.
-pub struct OnnxModel {
+/// A model file on a device: named inputs to named results, for any shapes that the model takes.
+pub struct Session {
     model: Model,
     device: Device,
     weights: Option<Arc<WeightStore>>,
@@ -38,7 +38,7 @@ struct Stage {
     /// Values at its beginning whose elements decided about it, by number, with these elements.
     specialised: Vec<(usize, Arc<Tensor>)>,
     /// Nothing where the stage computes nothing.
-    session: Option<Session>,
+    session: Option<GraphSession>,
     outputs: usize,
     inputs: Vec<Source>,
     after: Frames,
@@ -55,20 +55,20 @@ enum Source {
     Fixed(Arc<Tensor>),
 }
 
-impl OnnxModel {
+impl Session {
     /// Opens a model file for `device`. Nothing is uploaded before the first run.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] for files that cannot be read; [`Error::Unsupported`] naming all nodes with
     /// operators that are not known here.
-    pub fn open(path: &Path, device: &Device) -> Result<Self> {
-        OnnxModel::new(OnnxFile::open(path)?.model, device)
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        Session::new(OnnxFile::open(path)?.model, device)
     }
 
     /// The model for `device`.
     ///
     /// # Errors
-    /// As [`OnnxModel::open`].
+    /// As [`Session::load`].
     pub fn new(mut model: Model, device: &Device) -> Result<Self> {
         expand_functions(&mut model)?;
         let mut unknown = Vec::new();
@@ -83,10 +83,10 @@ impl OnnxModel {
         let main = Arc::new(std::mem::take(&mut model.graph));
         let constants = initializers(&main);
         let device = device.clone();
-        Ok(OnnxModel { model, device, weights, folds: Arc::default(), main, constants, stages: Vec::new() })
+        Ok(Session { model, device, weights, folds: Arc::default(), main, constants, stages: Vec::new() })
     }
 
-    /// What the file says of itself; its graph is [`OnnxModel::graph`].
+    /// What the file says of itself; its graph is [`Session::graph`].
     pub fn model(&self) -> &Model {
         &self.model
     }
@@ -246,7 +246,7 @@ impl OnnxModel {
             let (graph, tensors, constants) = tracer.finish(&outputs)?;
             let (graph, report) = passes::optimize(graph)?;
             log::debug!("stage at {}: {} nodes, passes {report:?}", frames.place(), graph.nodes.len());
-            session = Some(Session::new(&self.device, Arc::new(graph), self.weights.clone())?);
+            session = Some(GraphSession::new(&self.device, Arc::new(graph), self.weights.clone())?);
             inputs = tensors.into_iter().map(|t| number(&t).map_or(Source::Fixed(t), Source::Live)).collect();
             held = constants;
         }
