@@ -75,6 +75,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "product/rows_broadcast",
     "reduce/subgroup",
     "reduce/workgroup",
+    "resample",
     "rms_norm",
     "rope",
     "softmax",

@@ -14,6 +14,8 @@ pub mod lowering;
 mod mat_mul;
 mod nll;
 pub mod pool;
+mod resample;
+pub mod resample_taps;
 mod reshape;
 mod rms_norm;
 pub mod rope;
@@ -37,6 +39,7 @@ pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
 pub use pool::Pool;
+pub use resample::Resample;
 pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
 pub use rope::{Pairing, Rope};
@@ -209,6 +212,7 @@ ops!(
     Nll,
     Pool,
     RmsNorm,
+    Resample,
     Reshape,
     Rope,
     Softmax,

@@ -10,6 +10,7 @@ mod attention;
 mod batched;
 mod elementwise;
 mod products;
+mod resize;
 mod rows;
 mod selection;
 mod spatial;

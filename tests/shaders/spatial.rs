@@ -2,13 +2,23 @@
 
 use wavelane::dtype::DType;
 use wavelane::graph::Graph;
-use wavelane::ops::Pool;
 use wavelane::ops::pool::{IndexOrder, PoolAxis, PoolKind};
+use wavelane::ops::{Pool, Resample};
 
 use crate::support::one;
 
 pub fn graphs() -> Vec<Graph> {
-    pools()
+    [pools(), resamples()].concat()
+}
+
+fn resamples() -> Vec<Graph> {
+    let graph = |taps| {
+        one(Resample { axis: 1, taps, length: 6, outside: 0.0 }, |b| {
+            let x = b.input("x", DType::F32, &[2, 3, 4][..]);
+            vec![x, b.input("index", DType::I64, &[6 * taps][..]), b.input("weight", DType::F32, &[6 * taps][..])]
+        })
+    };
+    [1, 2].map(graph).to_vec()
 }
 
 fn pools() -> Vec<Graph> {
