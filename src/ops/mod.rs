@@ -10,6 +10,7 @@ pub mod cache_write;
 pub mod elementwise;
 mod embed;
 mod gather_rows;
+pub mod grid_sample;
 pub mod lowering;
 mod mat_mul;
 mod nll;
@@ -18,6 +19,7 @@ mod resample;
 pub mod resample_taps;
 mod reshape;
 mod rms_norm;
+pub mod roi_align;
 pub mod rope;
 mod softmax;
 pub mod tail;
@@ -35,6 +37,7 @@ pub use cache_write::CacheWrite;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
 pub use gather_rows::GatherRows;
+pub use grid_sample::GridSample;
 pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
@@ -42,6 +45,7 @@ pub use pool::Pool;
 pub use resample::Resample;
 pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
+pub use roi_align::RoiAlign;
 pub use rope::{Pairing, Rope};
 pub use softmax::Softmax;
 pub use top_k::TopK;
@@ -208,12 +212,14 @@ ops!(
     Elementwise,
     Embed,
     GatherRows,
+    GridSample,
     MatMul,
     Nll,
     Pool,
     RmsNorm,
     Resample,
     Reshape,
+    RoiAlign,
     Rope,
     Softmax,
     TopK,

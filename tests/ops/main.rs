@@ -12,6 +12,7 @@ mod elementwise;
 mod products;
 mod resize;
 mod rows;
+mod sampling;
 mod selection;
 mod spatial;
 mod views;
