@@ -64,6 +64,7 @@ fn every_op_is_covered() {
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
+    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))
