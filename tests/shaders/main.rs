@@ -69,7 +69,7 @@ fn subgroups_are_used_only_where_every_subgroup_is_large_enough() {
         let kernel = &dispatch.kernel;
         let lanes = kernel.consts.iter().find(|(name, _)| name == "LANES").map_or(8, |(_, lanes)| *lanes);
         if linker::link(kernel).unwrap().contains("subgroup")
-            && (kernel.shader == "conv_rows"
+            && (kernel.shader.starts_with("conv_")
                 || kernel.providers.iter().any(|p| *p == "reduce/subgroup" || *p == "load/x_broadcast"))
         {
             assert!(caps.subgroup.is_some_and(|(min, _)| min >= lanes), "{kernel} on {caps:?}");
