@@ -41,6 +41,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "conv/weight_scalars",
     "conv/window",
     "conv/window_quads",
+    "conv_3x3_rows",
     "conv_depthwise",
     "conv_rows",
     "conv_tiles",
