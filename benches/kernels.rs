@@ -16,8 +16,7 @@ use support::repeat::{Case, Operand, time};
 use support::table::{Cell, Table};
 use support::{Arguments, Result, device, print_head, roof};
 use wavelane::dtype::DType;
-use wavelane::ops::{ArgMax, Attention, BatchMatMul, MatMul, Op, RmsNorm, Softmax, TopK};
-use wavelane::ops::{ArgMax, Attention, Conv, MatMul, Op, RmsNorm, Softmax, TopK};
+use wavelane::ops::{ArgMax, Attention, BatchMatMul, Conv, MatMul, Op, RmsNorm, Softmax, TopK};
 use wavelane::quant::Format;
 use wavelane::tensor::Tensor;
 
