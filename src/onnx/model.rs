@@ -116,8 +116,7 @@ impl OnnxModel {
         let mut scope = self.constants.clone();
         self.check_inputs(inputs)?;
         for (name, array) in inputs {
-            let content = Content::Arrived(Arc::new(array.tensor.clone()));
-            scope.insert(name.clone(), Value { ty: array.ty, shape: array.tensor.shape().to_vec(), content });
+            scope.insert(name.clone(), Value::arrived(array.ty, array.tensor.clone()));
         }
         let mut frames = Frames(vec![Frame { graph: self.main.clone(), next: 0, scope, kind: Kind::Main }]);
         loop {

@@ -123,6 +123,14 @@ impl Value {
         Value { ty, shape, content: Content::Known(Arc::new(Constant::new(Arc::new(tensor), lasting))) }
     }
 
+    /// A value that a run brings. One without elements is the same in all runs.
+    pub fn arrived(ty: ElementType, tensor: Tensor) -> Self {
+        if tensor.is_empty() {
+            return Value::known(ty, tensor, false);
+        }
+        Value { ty, shape: tensor.shape().to_vec(), content: Content::Arrived(Arc::new(tensor)) }
+    }
+
     /// The number of dimensions.
     pub fn rank(&self) -> usize {
         self.shape.len()

@@ -1,6 +1,6 @@
 //! Picking slices along an axis by indices.
 
-use super::indexing::{dims, expect_axis, index_dims, pick, place, product};
+use super::indexing::{dims, expect_axis, index_dims, pick, place, product, slices_at};
 use super::{Input, Lowering, Rule, Tolerance, operands};
 use crate::error::Result;
 use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
@@ -35,11 +35,8 @@ impl Rule for Gather {
         let (data, indices) = (inputs[0].dense()?, inputs[1].dense()?);
         let shape = self.shape(data.shape(), indices.shape());
         let n = data.shape()[self.axis];
-        let (outer, inner) = (product(&data.shape()[..self.axis]), product(&data.shape()[self.axis + 1..]));
         let places = indices.as_i64()?.iter().map(|i| place("Gather", *i, n)).collect::<Result<Vec<_>>>()?;
-        let slice = |o: usize, p: usize| (o * n + p) * inner..(o * n + p + 1) * inner;
-        let sources: Vec<usize> = (0..outer).flat_map(|o| places.iter().flat_map(move |p| slice(o, *p))).collect();
-        Ok(vec![pick(&data, &shape, &sources)?])
+        Ok(vec![pick(&data, &shape, &slices_at(data.shape(), self.axis, &places))?])
     }
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {

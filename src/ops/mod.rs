@@ -8,24 +8,32 @@ mod arg_reduce;
 mod attention;
 mod batch_mat_mul;
 pub mod cache_write;
+mod col2im;
 mod columns;
 mod concat;
+pub mod conv;
+mod conv_transpose;
 mod cumulative;
+mod deform_columns;
+mod determinant;
+pub mod elementwise;
 mod embed;
 mod fold;
 mod gather;
 mod gather_elements;
 mod gather_nd;
-pub mod conv;
-pub mod elementwise;
 mod gather_rows;
+pub mod host;
 mod indexing;
 pub mod lowering;
 mod mat_mul;
 mod nll;
 mod normalize;
+pub mod pool;
+pub mod random;
 mod reduce;
 mod reshape;
+mod reverse_rows;
 mod rms_norm;
 pub mod rope;
 pub mod scatter;
@@ -46,9 +54,13 @@ pub use arg_reduce::ArgReduce;
 pub use attention::Attention;
 pub use batch_mat_mul::BatchMatMul;
 pub use cache_write::CacheWrite;
+pub use col2im::Col2Im;
 pub use concat::Concat;
 pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
 pub use cumulative::Cumulative;
+pub use deform_columns::DeformColumns;
+pub use determinant::Determinant;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
 pub use fold::Reduction;
@@ -60,11 +72,13 @@ pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
 pub use normalize::{Norm, Normalize};
+pub use pool::Pool;
+pub use random::Random;
 pub use reduce::Reduce;
 pub use reshape::Reshape;
+pub use reverse_rows::ReverseRows;
 pub use rms_norm::RmsNorm;
 pub use rope::{Pairing, Rope};
-pub use scatter::Reduction;
 pub use scatter_elements::ScatterElements;
 pub use scatter_nd::ScatterNd;
 pub use softmax::Softmax;
@@ -234,9 +248,13 @@ ops! {
     Attention,
     BatchMatMul,
     CacheWrite,
+    Col2Im,
     Concat,
     Conv,
+    ConvTranspose,
     Cumulative,
+    DeformColumns,
+    Determinant,
     Elementwise,
     Embed,
     Gather,
@@ -246,8 +264,11 @@ ops! {
     MatMul,
     Nll,
     Normalize,
+    Pool,
+    Random,
     Reduce,
     Reshape,
+    ReverseRows,
     RmsNorm,
     Rope,
     ScatterElements,

@@ -11,7 +11,7 @@ use crate::tensor::{Data, Tensor};
 
 /// How an update meets the element that is already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reduction {
+pub enum Update {
     /// It takes the element's place.
     None,
     /// It is added.
@@ -24,14 +24,14 @@ pub enum Reduction {
     Min,
 }
 
-impl Reduction {
+impl Update {
     fn operator(self) -> Option<Operator> {
         match self {
-            Reduction::None => None,
-            Reduction::Add => Some(Operator::Add),
-            Reduction::Mul => Some(Operator::Mul),
-            Reduction::Max => Some(Operator::Max),
-            Reduction::Min => Some(Operator::Min),
+            Update::None => None,
+            Update::Add => Some(Operator::Add),
+            Update::Mul => Some(Operator::Mul),
+            Update::Max => Some(Operator::Max),
+            Update::Min => Some(Operator::Min),
         }
     }
 
@@ -71,7 +71,7 @@ impl Reduction {
     /// too small for a normal number as 0, wherever they compute.
     pub(super) fn tolerance(self, out: &Tensor) -> Tolerance {
         match (self, out.dtype()) {
-            (Reduction::None, _) | (_, DType::I64) => Tolerance::Exact,
+            (Update::None, _) | (_, DType::I64) => Tolerance::Exact,
             _ => Tolerance::Absolute(vec![f32::MIN_POSITIVE; out.len()]),
         }
     }

@@ -4,7 +4,7 @@ use super::concat::copy;
 use super::elementwise::collapse;
 use super::gather_elements::{expect_within, strides_beside};
 use super::indexing::{dims, index_dims, offset, place, product};
-use super::scatter::{Reduction, expect_updates, walk_flops};
+use super::scatter::{Update, expect_updates, walk_flops};
 use super::{Input, Lowering, Rule, Tolerance, operands};
 use crate::error::Result;
 use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
@@ -22,7 +22,7 @@ pub struct ScatterElements {
     /// The dimension of `data` that indices run along.
     pub axis: usize,
     /// How updates meet elements.
-    pub reduction: Reduction,
+    pub reduction: Update,
 }
 
 impl Rule for ScatterElements {

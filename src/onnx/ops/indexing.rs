@@ -4,7 +4,7 @@ use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
 use super::{Operator, device};
-use crate::ops::scatter::Reduction;
+use crate::ops::scatter::Update;
 use crate::ops::{Concat, Gather, GatherElements, GatherNd, ScatterElements, ScatterNd};
 
 pub const OPERATORS: &[Operator] = &[
@@ -38,13 +38,13 @@ pub const OPERATORS: &[Operator] = &[
     }),
 ];
 
-fn reduction(cx: &Context) -> Traced<Reduction> {
+fn reduction(cx: &Context) -> Traced<Update> {
     match cx.text("reduction", "none") {
-        "none" => Ok(Reduction::None),
-        "add" => Ok(Reduction::Add),
-        "mul" => Ok(Reduction::Mul),
-        "max" => Ok(Reduction::Max),
-        "min" => Ok(Reduction::Min),
+        "none" => Ok(Update::None),
+        "add" => Ok(Update::Add),
+        "mul" => Ok(Update::Mul),
+        "max" => Ok(Update::Max),
+        "min" => Ok(Update::Min),
         other => Err(cx.unsupported(format!("the reduction '{other}'"))),
     }
 }

@@ -1,9 +1,14 @@
 //! The operators: for each a function that says it in graph ops, views or host steps, in a file with those of its kind.
 
 mod conv;
+mod host;
 mod indexing;
 mod linear;
 mod math;
+mod norm;
+mod pool;
+mod random;
+mod reduce;
 mod shape;
 mod window;
 
@@ -40,11 +45,26 @@ const fn device(name: &'static str, translate: Translate) -> Operator {
     Operator { domain: "", name, place: Where::Device, translate }
 }
 
+const fn on_host(name: &'static str, why: &'static str, translate: Translate) -> Operator {
+    Operator { domain: "", name, place: Where::Host(why), translate }
+}
+
 const fn nowhere(name: &'static str, translate: Translate) -> Operator {
     Operator { domain: "", name, place: Where::Nowhere, translate }
 }
 
-const FILES: &[&[Operator]] = &[conv::OPERATORS, indexing::OPERATORS, math::OPERATORS, shape::OPERATORS];
+const FILES: &[&[Operator]] = &[
+    conv::OPERATORS,
+    host::OPERATORS,
+    indexing::OPERATORS,
+    linear::OPERATORS,
+    math::OPERATORS,
+    norm::OPERATORS,
+    pool::OPERATORS,
+    random::OPERATORS,
+    reduce::OPERATORS,
+    shape::OPERATORS,
+];
 
 /// All operators but `If`, `Loop` and `Scan`, which the walk itself follows.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {

@@ -41,11 +41,6 @@ impl Axis {
         o * self.stride + k * self.dilation - self.pad
     }
 
-    /// Whether taps see every input once, each in its place.
-    pub fn is_pointwise(&self) -> bool {
-        self.kernel == 1 && self.stride == 1 && self.pad == 0 && self.input == self.output
-    }
-
     /// The members of `Axis` in shaders.
     pub fn words(&self) -> [u32; 8] {
         [self.input, self.kernel, self.output, self.stride, self.dilation, self.pad, 0, 0].map(|n| n as u32)
@@ -107,6 +102,22 @@ pub fn three(axes: &[Axis]) -> [Axis; 3] {
     all
 }
 
+/// The rows that tap `k` of a channel joins: their length, and the first output and the first input of each. Inputs of a row are
+/// the stride of the width apart.
+pub fn rows(axes: &[Axis; 3], k: usize) -> (usize, impl Iterator<Item = (usize, usize)>) {
+    let [depth, height, width] = *axes;
+    let (kz, ky, kx) = (k / width.kernel / height.kernel, k / width.kernel % height.kernel, k % width.kernel);
+    let columns = width.inside(kx);
+    let slices = if columns.is_empty() { 0..0 } else { depth.inside(kz) };
+    let rows = slices.flat_map(move |z| height.inside(ky).map(move |y| (z, y)));
+    let first = move |(z, y): (usize, usize)| {
+        let input = depth.source(z, kz) * height.input + height.source(y, ky);
+        let output = (z * height.output + y) * width.output + columns.start;
+        (output, input * width.input + width.source(columns.start, kx))
+    };
+    (width.inside(kx).len(), rows.map(first))
+}
+
 /// The dimensions of an operand that a graph gives as constants.
 ///
 /// # Errors
@@ -145,6 +156,11 @@ impl Geometry {
     /// Outputs of one channel.
     pub fn outputs(&self) -> usize {
         self.axes.iter().map(|a| a.output).product()
+    }
+
+    /// Whether there is one tap, which sees every input once, in its place.
+    pub fn is_pointwise(&self) -> bool {
+        self.axes.iter().all(|a| a.kernel == 1 && a.stride == 1 && a.pad == 0 && a.input == a.output)
     }
 
     /// Products that make one output.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::geometry::{Axis, Geometry};
+use super::geometry::{Axis, Geometry, rows};
 
 /// Elements of a convolution.
 pub trait Element: Copy + Default + Send + Sync + PartialEq {
@@ -45,23 +45,15 @@ pub fn convolve<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
 
 /// Adds one channel's part to the outputs of one plane.
 fn add_channel<T: Element>(axes: &[Axis; 3], x: &[T], weight: &[T], out: &mut [T]) {
-    let [depth, height, width] = axes;
+    let stride = axes[2].stride;
     for (k, w) in weight.iter().enumerate() {
-        let (kz, ky, kx) = (k / width.kernel / height.kernel, k / width.kernel % height.kernel, k % width.kernel);
-        let columns = width.inside(kx);
-        if columns.is_empty() {
-            continue;
-        }
-        for z in depth.inside(kz) {
-            for y in height.inside(ky) {
-                let row = depth.source(z, kz) * height.input + height.source(y, ky);
-                let x = &x[row * width.input + width.source(columns.start, kx)..];
-                let out = &mut out[(z * height.output + y) * width.output..][columns.clone()];
-                if width.stride == 1 {
-                    out.iter_mut().zip(x).for_each(|(out, x)| *out = out.plus_product(*w, *x));
-                } else {
-                    out.iter_mut().zip(x.iter().step_by(width.stride)).for_each(|(out, x)| *out = out.plus_product(*w, *x));
-                }
+        let (len, rows) = rows(axes, k);
+        for (to, from) in rows {
+            let (out, x) = (&mut out[to..to + len], &x[from..]);
+            if stride == 1 {
+                out.iter_mut().zip(x).for_each(|(out, x)| *out = out.plus_product(*w, *x));
+            } else {
+                out.iter_mut().zip(x.iter().step_by(stride)).for_each(|(out, x)| *out = out.plus_product(*w, *x));
             }
         }
     }
