@@ -6,15 +6,9 @@ use super::super::value::Value;
 use super::math::wrapped;
 use super::{Operator, device};
 use crate::kernel::Expr;
-use crate::ops::{BatchMatMul, Determinant, Reduce, Total, View};
+use crate::ops::{BatchMatMul, Reduce, Reduction, View};
 
-pub const OPERATORS: &[Operator] = &[
-    device("Det", |cx| {
-        let x = cx.input(0)?;
-        Ok(vec![cx.apply_all(Determinant, &[&x], &[x.ty, x.ty])?.swap_remove(0)])
-    }),
-    device("Einsum", einsum),
-];
+pub const OPERATORS: &[Operator] = &[device("Einsum", einsum)];
 
 /// A name of a dimension: a letter, or the place of a dimension under an ellipsis, counted from the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +44,7 @@ impl Term {
         }
         let term = self.ordered(cx, &[&kept[..], &gone].concat())?;
         let axes = kept.len()..term.labels.len();
-        let sums = cx.apply(Reduce { kind: Total::Sum, axes }, &[&term.value], term.value.ty)?;
+        let sums = cx.apply(Reduce { kind: Reduction::Sum, axes }, &[&term.value], term.value.ty)?;
         let shape = sums.shape[..kept.len()].to_vec();
         Ok(Term { value: cx.reshape(&sums, &shape)?, labels: kept })
     }

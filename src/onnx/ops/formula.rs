@@ -18,11 +18,6 @@ impl<'a> Formula<'a> {
         Expr::operand(self.0.len() as u32 - 1)
     }
 
-    /// The operands so far, for the tail of another op, whose expression numbers them from 1.
-    pub fn operands(&self) -> &[&'a Value] {
-        &self.0
-    }
-
     /// The formula's value.
     pub fn compute(&self, cx: &mut Context, expr: Expr, ty: ElementType) -> Traced<Value> {
         cx.elementwise(expr, &self.0, ty)
