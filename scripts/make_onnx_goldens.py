@@ -32,7 +32,7 @@ import onnxruntime as ort
 from onnx import numpy_helper
 from PIL import Image
 
-FOLDER = Path(os.environ.get("WAVELANE_GOLDENS", Path(__file__).parent.parent / "tests" / "data" / "onnx"))
+FOLDER = Path(os.environ.get("WAVELANE_GOLDENS", Path(__file__).parent.parent / "tests" / "data" / "onnx" / "goldens"))
 CACHE = Path(os.environ.get("WAVELANE_CACHE", Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wavelane"))
 FACTOR, FLOOR = 16.0, 2.0**-17
 # An output of more bytes is sampled.

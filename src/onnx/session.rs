@@ -18,7 +18,7 @@ use crate::session::{Device, GraphSession};
 use crate::shape::Symbols;
 use crate::tensor::Tensor;
 
-/// Stages that are kept ready; the least recently used goes first.
+/// Stages that are kept ready unless [`Session::keep_stages`] says otherwise.
 const MOST_STAGES: usize = 16;
 
 /// A model file on a device: named inputs to named results, for any shapes that the model takes.
@@ -29,7 +29,9 @@ pub struct Session {
     folds: Arc<Folds>,
     main: Arc<Graph>,
     constants: BTreeMap<String, Value>,
+    /// Those that are ready, the one used last at the end.
     stages: Vec<Stage>,
+    most_stages: usize,
 }
 
 /// A part of a model that runs without the host, for one set of shapes.
@@ -83,7 +85,7 @@ impl Session {
         let main = Arc::new(std::mem::take(&mut model.graph));
         let constants = initializers(&main);
         let device = device.clone();
-        Ok(Session { model, device, weights, folds: Arc::default(), main, constants, stages: Vec::new() })
+        Ok(Session { model, device, weights, folds: Arc::default(), main, constants, stages: Vec::new(), most_stages: MOST_STAGES })
     }
 
     /// What the file says of itself; its graph is [`Session::graph`].
@@ -104,6 +106,24 @@ impl Session {
     /// What a run yields.
     pub fn outputs(&self) -> impl Iterator<Item = &ValueInfo> {
         self.main.outputs.iter()
+    }
+
+    /// Keeps up to `most` stages ready, at least one; of more, the least recently used goes first, and with it the memory that
+    /// it alone needs. A run takes one stage for each of its sets of shapes, and more where the host must look at elements on the
+    /// way.
+    pub fn keep_stages(&mut self, most: usize) {
+        self.most_stages = most.max(1);
+        self.evict();
+    }
+
+    /// The stages that are ready and compute something, the one used last at the end.
+    pub fn stages(&self) -> impl Iterator<Item = &GraphSession> {
+        self.stages.iter().filter_map(|stage| stage.session.as_ref())
+    }
+
+    /// Bytes of weights and activations on the device.
+    pub fn bytes(&self) -> u64 {
+        self.weights.as_ref().map_or(0, |weights| weights.bytes()) + self.stages().map(GraphSession::bytes).sum::<u64>()
     }
 
     /// Runs the model: a tensor for every input by name; those with a default value may be left out. The results are in the
@@ -195,21 +215,37 @@ impl Session {
             })
             .collect();
         let same = |(i, t): &(usize, Arc<Tensor>)| live[*i].as_deref() == Some(t.as_ref());
-        let stage = match self.stages.iter().position(|s| s.key == key && s.specialised.iter().all(same)) {
+        let mut stage = match self.stages.iter().position(|s| s.key == key && s.specialised.iter().all(same)) {
             Some(at) => self.stages.remove(at),
             None => self.trace(frames, key, &live)?,
         };
         // A host step left values of this run alone.
         let again = !stage.after.values().any(|v| matches!(v.content, Content::Arrived(_)));
-        let mut stage = stage;
         let result = run_stage(&mut stage, frames, &live);
         if again {
             self.stages.push(stage);
-            if self.stages.len() > MOST_STAGES {
-                self.stages.remove(0);
-            }
+            self.evict();
+        } else {
+            drop(stage);
+            self.release_unused();
         }
         result
+    }
+
+    /// Drops the stages that are too many.
+    fn evict(&mut self) {
+        let too_many = self.stages.len().saturating_sub(self.most_stages);
+        if too_many > 0 {
+            self.stages.drain(..too_many);
+            self.release_unused();
+        }
+    }
+
+    /// Drops the weights on the device that only stages now gone used.
+    fn release_unused(&self) {
+        if let Some(weights) = &self.weights {
+            weights.release_unused();
+        }
     }
 
     fn trace(&self, frames: &Frames, key: Vec<u8>, live: &[Option<Arc<Tensor>>]) -> Result<Stage> {

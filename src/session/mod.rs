@@ -120,6 +120,22 @@ impl GraphSession {
         }
     }
 
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        match &self.0 {
+            Backend::Cpu { graph, .. } => graph,
+            Backend::Gpu(runner) => runner.graph(),
+        }
+    }
+
+    /// The plan that was used last; none on the CPU, nor before the first run.
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        match &self.0 {
+            Backend::Cpu { .. } => None,
+            Backend::Gpu(runner) => runner.plans().last(),
+        }
+    }
+
     /// Bytes of activations and states on the device.
     pub fn bytes(&self) -> u64 {
         match &self.0 {

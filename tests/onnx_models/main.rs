@@ -12,7 +12,6 @@ mod devices;
 mod index;
 mod inputs;
 mod meaning;
-mod memory;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -93,18 +92,6 @@ fn a_vision_transformer_finds_what_matters() {
     check(&["vit_"], On::NotSwiftShader);
 }
 
-/// The model of that name, or why it is not there.
-fn open(model: &str) -> Option<Model> {
-    let path = cache::cache_folder().join(model);
-    if path.exists() {
-        return Some(OnnxFile::open(&path).unwrap().model);
-    }
-    let absent = format!("{} is absent; scripts/fetch.sh fetches it", path.display());
-    assert!(std::env::var_os("WAVELANE_REQUIRE_MODELS").is_none(), "{absent}");
-    eprintln!("passed over: {absent}");
-    None
-}
-
 /// The devices that are there.
 fn devices(on: On) -> Vec<Device> {
     let wanted = |gpu: &wavelane::gpu::Gpu| on == On::All || !gpu.info().name.contains("SwiftShader");
@@ -122,8 +109,8 @@ fn check(names: &[&str], on: On) {
         let mut sessions: BTreeMap<&str, Result<Session>> = BTreeMap::new();
         for case in &cases {
             if !sessions.contains_key(case.model.as_str()) {
-                let Some(model) = open(&case.model) else { continue };
-                sessions.insert(&case.model, Session::new(tapped(model, case), &device));
+                let Some(path) = cache::fetched(&case.model) else { continue };
+                sessions.insert(&case.model, Session::new(tapped(OnnxFile::open(&path).unwrap().model, case), &device));
             }
             let outcome = match sessions.get_mut(case.model.as_str()) {
                 Some(Ok(session)) => run_and_compare(case, session),

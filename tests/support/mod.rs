@@ -17,6 +17,20 @@ pub fn vocabularies_path() -> Option<PathBuf> {
     present(cache_folder().join("ggml-vocab"), "scripts/fetch_tokenizer_goldens.sh")
 }
 
+/// A file below the cache folder that `scripts/fetch.sh` fetches.
+///
+/// `None`, after saying so, if it is absent; where `WAVELANE_REQUIRE_MODELS` is set, absence fails the test.
+pub fn fetched(file: &str) -> Option<PathBuf> {
+    let path = cache_folder().join(file);
+    if path.exists() {
+        return Some(path);
+    }
+    let absent = format!("{} is absent; scripts/fetch.sh fetches it", path.display());
+    assert!(std::env::var_os("WAVELANE_REQUIRE_MODELS").is_none(), "{absent}");
+    eprintln!("passed over: {absent}");
+    None
+}
+
 /// Where the scripts put what they fetch: `WAVELANE_CACHE`, else `wavelane` in the user's cache folder.
 pub fn cache_folder() -> PathBuf {
     let folder = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
