@@ -24,7 +24,7 @@ const SLACK: u64 = 32 << 20;
 
 #[test]
 fn memory_stays_flat_whatever_sizes_come() {
-    let Some(path) = cache::fetched("ocr/PP-OCRv6_det_small.onnx") else { return };
+    let Some(path) = cache::optional_model("ocr/PP-OCRv6_det_small.onnx", "ocr") else { return };
     for gpu in devices::open().into_iter().filter(|gpu| gpu.info().name.contains("llvmpipe")) {
         let mut session = Session::load(&path, &Device::Gpu(gpu.clone())).unwrap();
         session.keep_stages(STAGES);
