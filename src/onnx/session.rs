@@ -85,7 +85,16 @@ impl Session {
         let main = Arc::new(std::mem::take(&mut model.graph));
         let constants = initializers(&main);
         let device = device.clone();
-        Ok(Session { model, device, weights, folds: Arc::default(), main, constants, stages: Vec::new(), most_stages: MOST_STAGES })
+        Ok(Session {
+            model,
+            device,
+            weights,
+            folds: Arc::default(),
+            main,
+            constants,
+            stages: Vec::new(),
+            most_stages: MOST_STAGES,
+        })
     }
 
     /// What the file says of itself; its graph is [`Session::graph`].
