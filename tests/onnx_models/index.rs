@@ -48,26 +48,10 @@ pub struct Input {
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Content {
-    Pixels {
-        file: String,
-        crops: Vec<[usize; 2]>,
-        height: usize,
-        width: usize,
-        channels: String,
-        mean: [f32; 3],
-        std: [f32; 3],
-    },
-    Samples {
-        files: Vec<String>,
-        shape: [usize; 3],
-    },
-    Array {
-        dtype: String,
-    },
-    Scalar {
-        dtype: String,
-        value: i64,
-    },
+    Pixels { file: String, crops: Vec<[usize; 2]>, height: usize, width: usize, channels: String, mean: [f32; 3], std: [f32; 3] },
+    Samples { files: Vec<String>, shape: [usize; 3] },
+    Array { dtype: String },
+    Scalar { dtype: String, value: i64 },
     Stream(Stream),
 }
 
