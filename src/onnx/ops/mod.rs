@@ -9,6 +9,7 @@ mod einsum;
 mod formula;
 mod fused;
 mod host;
+mod image;
 mod indexing;
 mod linear;
 mod linear_attention;
@@ -23,6 +24,7 @@ mod reduce;
 mod rotary;
 mod shape;
 mod signal;
+mod text;
 mod window;
 
 use super::context::Context;
@@ -79,6 +81,7 @@ const FILES: &[&[Operator]] = &[
     einsum::OPERATORS,
     fused::OPERATORS,
     host::OPERATORS,
+    image::OPERATORS,
     indexing::OPERATORS,
     linear::OPERATORS,
     linear_attention::OPERATORS,
@@ -92,6 +95,7 @@ const FILES: &[&[Operator]] = &[
     rotary::OPERATORS,
     shape::OPERATORS,
     signal::OPERATORS,
+    text::OPERATORS,
 ];
 
 /// All operators but `If`, `Loop` and `Scan`, which the walk itself follows.
