@@ -1,5 +1,9 @@
 //! A model's session: its stages, traced once for every set of shapes, run one after another.
 
+mod describe;
+
+pub use describe::StageSummary;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +16,7 @@ use super::walk::{End, initializers, walk};
 use crate::error::{Error, Result};
 use crate::formats::onnx::{Dim, Graph, Model, Node, OnnxFile, ValueInfo, ValueKind, expand_functions};
 use crate::gpu::WeightStore;
+use crate::gpu::check::Checked;
 use crate::graph::ValueId;
 use crate::plan::{Request, passes};
 use crate::session::{Device, GraphSession};
@@ -32,7 +37,11 @@ pub struct Session {
     /// Those that are ready, the one used last at the end.
     stages: Vec<Stage>,
     most_stages: usize,
+    observer: Option<Observer>,
 }
+
+/// Told every comparison of a checked run.
+type Observer = Box<dyn FnMut(&Checked) + Send>;
 
 /// A part of a model that runs without the host, for one set of shapes.
 struct Stage {
@@ -41,6 +50,9 @@ struct Stage {
     specialised: Vec<(usize, Arc<Tensor>)>,
     /// Nothing where the stage computes nothing.
     session: Option<GraphSession>,
+    /// What the session runs, and what each pass changed in it.
+    graph: Option<Arc<crate::graph::Graph>>,
+    passes: Vec<(&'static str, usize)>,
     outputs: usize,
     inputs: Vec<Source>,
     after: Frames,
@@ -95,6 +107,7 @@ impl Session {
             stages: Vec::new(),
             most_stages: MOST_STAGES,
         })
+        Ok(Session { model, device, weights, folds: Arc::default(), main, constants, stages: Vec::new(), observer: None })
     }
 
     /// What the file says of itself; its graph is [`Session::graph`].
@@ -142,12 +155,7 @@ impl Session {
     /// [`Error::Request`] naming an input that is missing, unknown, or of another type or shape than the model says;
     /// [`Error::Shape`] naming the node that cannot take what it gets; [`Error::Unsupported`], [`Error::Device`].
     pub fn run(&mut self, inputs: &BTreeMap<String, Array>) -> Result<Vec<(String, Array)>> {
-        let mut scope = self.constants.clone();
-        self.check_inputs(inputs)?;
-        for (name, array) in inputs {
-            scope.insert(name.clone(), Value::arrived(array.ty, array.tensor.clone()));
-        }
-        let mut frames = Frames(vec![Frame { graph: self.main.clone(), next: 0, scope, kind: Kind::Main }]);
+        let mut frames = self.start(inputs)?;
         loop {
             frames.prune();
             let (after, end) = self.step(&frames)?;
@@ -167,6 +175,22 @@ impl Session {
             Ok((o.name.clone(), Array { ty: value.ty, tensor: Arc::unwrap_or_clone(tensor) }))
         };
         self.main.outputs.iter().map(result).collect()
+    }
+
+    /// From now on runs every step beside the CPU reference and tells `seen` each comparison; the first that differs is an
+    /// [`Error::Check`]. On the CPU there is nothing to compare.
+    pub fn check(&mut self, seen: impl FnMut(&Checked) + Send + 'static) {
+        self.observer = Some(Box::new(seen));
+    }
+
+    /// Where tracing begins, with these inputs.
+    fn start(&self, inputs: &BTreeMap<String, Array>) -> Result<Frames> {
+        let mut scope = self.constants.clone();
+        self.check_inputs(inputs)?;
+        for (name, array) in inputs {
+            scope.insert(name.clone(), Value::arrived(array.ty, array.tensor.clone()));
+        }
+        Ok(Frames(vec![Frame { graph: self.main.clone(), next: 0, scope, kind: Kind::Main }]))
     }
 
     fn check_inputs(&self, inputs: &BTreeMap<String, Array>) -> Result<()> {
@@ -215,6 +239,22 @@ impl Session {
 
     /// Runs the stage that begins at `frames`; where tracing stands afterwards.
     fn step(&mut self, frames: &Frames) -> Result<(Frames, End)> {
+        let (mut stage, live) = self.stage(frames)?;
+        // A host step left values of this run alone.
+        let again = !stage.after.values().any(|v| matches!(v.content, Content::Arrived(_)));
+        let result = run_stage(&mut stage, frames, &live, &mut self.observer);
+        if again {
+            self.stages.push(stage);
+            if self.stages.len() > MOST_STAGES {
+                self.stages.remove(0);
+            }
+        }
+        result
+    }
+
+    /// The stage that begins at `frames`, taken from those that are kept or traced; and the elements of the values there that
+    /// have arrived.
+    fn stage(&mut self, frames: &Frames) -> Result<(Stage, Vec<Option<Arc<Tensor>>>)> {
         let key = frames.key();
         let live: Vec<Option<Arc<Tensor>>> = frames
             .values()
@@ -239,6 +279,7 @@ impl Session {
             self.release_unused();
         }
         result
+        Ok((stage, live))
     }
 
     /// Drops the stages that are too many.
@@ -287,19 +328,28 @@ impl Session {
         }
         let specialised = tracer.specialised.iter().filter_map(|t| Some((number(t)?, t.clone()))).collect();
         let (mut session, mut inputs, mut held) = (None, Vec::new(), Vec::new());
+        let (mut optimised, mut changes) = (None, Vec::new());
         if !outputs.is_empty() {
             let (graph, tensors, constants) = tracer.finish(&outputs)?;
             let (graph, report) = passes::optimize(graph)?;
             log::debug!("stage at {}: {} nodes, passes {report:?}", frames.place(), graph.nodes.len());
-            session = Some(GraphSession::new(&self.device, Arc::new(graph), self.weights.clone())?);
+            let graph = Arc::new(graph);
+            session = Some(GraphSession::new(&self.device, graph.clone(), self.weights.clone())?);
+            (optimised, changes) = (Some(graph), report);
             inputs = tensors.into_iter().map(|t| number(&t).map_or(Source::Fixed(t), Source::Live)).collect();
             held = constants;
         }
-        Ok(Stage { key, specialised, session, outputs: outputs.len(), inputs, after, end, _held: held })
+        let (graph, passes, outputs) = (optimised, changes, outputs.len());
+        Ok(Stage { key, specialised, session, graph, passes, outputs, inputs, after, end, _held: held })
     }
 }
 
-fn run_stage(stage: &mut Stage, frames: &Frames, live: &[Option<Arc<Tensor>>]) -> Result<(Frames, End)> {
+fn run_stage(
+    stage: &mut Stage,
+    frames: &Frames,
+    live: &[Option<Arc<Tensor>>],
+    observer: &mut Option<Observer>,
+) -> Result<(Frames, End)> {
     let mut results = Vec::new();
     if let Some(session) = &mut stage.session {
         let input = |source: &Source| match source {
@@ -308,7 +358,11 @@ fn run_stage(stage: &mut Stage, frames: &Frames, live: &[Option<Arc<Tensor>>]) -
         };
         let inputs = stage.inputs.iter().map(input).collect::<Result<Vec<_>>>()?;
         let request = Request { symbols: Symbols::new(), outputs: (0..stage.outputs).collect() };
-        results = session.run(&request, inputs)?.into_iter().map(Arc::new).collect();
+        let found = match observer {
+            Some(seen) => session.check(&request, inputs, seen),
+            None => session.run(&request, inputs),
+        };
+        results = found?.into_iter().map(Arc::new).collect();
     }
     let before: Vec<&Content> = frames.values().map(|v| &v.content).collect();
     let mut after = stage.after.clone();
