@@ -106,8 +106,8 @@ impl Session {
             constants,
             stages: Vec::new(),
             most_stages: MOST_STAGES,
+            observer: None,
         })
-        Ok(Session { model, device, weights, folds: Arc::default(), main, constants, stages: Vec::new(), observer: None })
     }
 
     /// What the file says of itself; its graph is [`Session::graph`].
@@ -245,9 +245,10 @@ impl Session {
         let result = run_stage(&mut stage, frames, &live, &mut self.observer);
         if again {
             self.stages.push(stage);
-            if self.stages.len() > MOST_STAGES {
-                self.stages.remove(0);
-            }
+            self.evict();
+        } else {
+            drop(stage);
+            self.release_unused();
         }
         result
     }
@@ -264,21 +265,10 @@ impl Session {
             })
             .collect();
         let same = |(i, t): &(usize, Arc<Tensor>)| live[*i].as_deref() == Some(t.as_ref());
-        let mut stage = match self.stages.iter().position(|s| s.key == key && s.specialised.iter().all(same)) {
+        let stage = match self.stages.iter().position(|s| s.key == key && s.specialised.iter().all(same)) {
             Some(at) => self.stages.remove(at),
             None => self.trace(frames, key, &live)?,
         };
-        // A host step left values of this run alone.
-        let again = !stage.after.values().any(|v| matches!(v.content, Content::Arrived(_)));
-        let result = run_stage(&mut stage, frames, &live);
-        if again {
-            self.stages.push(stage);
-            self.evict();
-        } else {
-            drop(stage);
-            self.release_unused();
-        }
-        result
         Ok((stage, live))
     }
 
