@@ -35,7 +35,7 @@ enum On {
 
 #[test]
 fn magika_names_file_types() {
-    check(&["magika_"], On::All);
+    check(&["magika_"], On::NotSwiftShader);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn text_is_read() {
 
 #[test]
 fn text_is_found() {
-    check(&["det_batch", "det_page_two"], On::NotSwiftShader);
+    check(&["det_"], On::NotSwiftShader);
 }
 
 #[test]
@@ -74,20 +74,14 @@ fn small_image_classifiers_agree_also_inside() {
 }
 
 #[test]
-#[ignore = "takes minutes in a debug build"]
+#[ignore = "takes minutes"]
 fn large_image_classifiers_agree_also_inside() {
     let large = ["bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "vgg19", "zfnet512"];
     check(&large.map(|name| format!("light_{name}")).each_ref().map(String::as_str), On::NotSwiftShader);
 }
 
 #[test]
-#[ignore = "a page of text takes long in a debug build"]
-fn text_is_found_on_a_whole_page() {
-    check(&["det_page_one"], On::NotSwiftShader);
-}
-
-#[test]
-#[ignore = "the model is a download of 90 MB"]
+#[ignore = "a download of 90 MB, and takes a minute"]
 fn a_vision_transformer_finds_what_matters() {
     check(&["vit_"], On::NotSwiftShader);
 }
