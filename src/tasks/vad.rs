@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::unfit;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::formats::ElementType;
 use crate::media::Audio;
 use crate::onnx::{Array, Session};
@@ -57,7 +57,7 @@ impl Vad {
     /// Opens a detector, such as `silero_vad.onnx`: inputs `input`, `state` and, for some, `sr`; results probability and state.
     ///
     /// # Errors
-    /// Those of [`Session::load`]; [`Error::Unsupported`] for a model with other inputs.
+    /// Those of [`Session::load`]; [`crate::Error::Unsupported`] for a model with other inputs.
     pub fn open(path: &Path, device: &Device) -> Result<Self> {
         let session = Session::load(path, device)?;
         let mut names: Vec<&str> = session.inputs().map(|i| i.name.as_str()).collect();
