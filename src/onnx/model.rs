@@ -10,13 +10,14 @@ use super::tracer::{Folds, Tracer};
 use super::value::{Array, Constant, Content, Value, graph_type};
 use super::walk::{End, initializers, walk};
 use crate::error::{Error, Result};
+use crate::formats::ElementType;
 use crate::formats::onnx::{Dim, Graph, Model, Node, OnnxFile, ValueInfo, ValueKind, expand_functions};
 use crate::gpu::WeightStore;
 use crate::graph::ValueId;
 use crate::plan::{Request, passes};
 use crate::session::{Device, Session};
 use crate::shape::Symbols;
-use crate::tensor::Tensor;
+use crate::tensor::{Data, Tensor};
 
 /// Stages that are kept ready; the least recently used goes first.
 const MOST_STAGES: usize = 16;
@@ -254,6 +255,20 @@ impl OnnxModel {
     }
 }
 
+/// What a device holds of integers from 2^31 up is negative there.
+fn in_range(tensor: &Arc<Tensor>, ty: ElementType) -> Arc<Tensor> {
+    match tensor.data() {
+        Data::I64(v) if ty == ElementType::Uint32 && v.iter().any(|n| *n < 0) => {
+            let mut tensor = tensor.as_ref().clone();
+            if let Data::I64(v) = tensor.data_mut() {
+                v.iter_mut().for_each(|n| *n = i64::from(*n as u32));
+            }
+            Arc::new(tensor)
+        }
+        _ => tensor.clone(),
+    }
+}
+
 fn run_stage(stage: &mut Stage, frames: &Frames, live: &[Option<Arc<Tensor>>]) -> Result<(Frames, End)> {
     let mut results = Vec::new();
     if let Some(session) = &mut stage.session {
@@ -269,7 +284,7 @@ fn run_stage(stage: &mut Stage, frames: &Frames, live: &[Option<Arc<Tensor>>]) -
     let mut after = stage.after.clone();
     for value in after.values_mut() {
         value.content = match &value.content {
-            Content::Pending(i) => Content::Arrived(results[*i].clone()),
+            Content::Pending(i) => Content::Arrived(in_range(&results[*i], value.ty)),
             Content::Passed(i) => before[*i].clone(),
             other => other.clone(),
         };

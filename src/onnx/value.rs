@@ -1,5 +1,6 @@
 //! What the tracer knows of a value: its type, its exact shape, and where its elements are.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::dtype::DType;
@@ -49,6 +50,22 @@ impl Constant {
         Constant { tensor: OnceLock::from(tensor), weight: OnceLock::new(), file: None, lasting }
     }
 
+    /// A computed weight, packed or not.
+    pub fn packed(weight: Weight, lasting: bool) -> Self {
+        Constant { tensor: OnceLock::new(), weight: OnceLock::from(weight), file: None, lasting }
+    }
+
+    /// The elements, little-endian and packed as the file has them, of a constant of type `ty`.
+    ///
+    /// # Errors
+    /// As [`Constant::tensor`].
+    pub fn bytes(&self, ty: ElementType) -> Result<Cow<'_, [u8]>> {
+        match &self.file {
+            Some(file) => Ok(Cow::Borrowed(file.raw())),
+            None => Ok(Cow::Owned(ty.encode(self.tensor()?.data())?)),
+        }
+    }
+
     /// The elements.
     ///
     /// # Errors
@@ -57,11 +74,12 @@ impl Constant {
         if let Some(tensor) = self.tensor.get() {
             return Ok(tensor.clone());
         }
-        let tensor = match &self.file {
-            Some(file) => Arc::new(file.to_tensor()?),
-            None => Arc::new(Tensor::f32(&[0], Vec::new())?),
+        let tensor = match (&self.file, self.weight.get()) {
+            (Some(file), _) => file.to_tensor()?,
+            (None, Some(weight)) => weight.to_tensor()?,
+            (None, None) => Tensor::f32(&[0], Vec::new())?,
         };
-        Ok(self.tensor.get_or_init(|| tensor).clone())
+        Ok(self.tensor.get_or_init(|| Arc::new(tensor)).clone())
     }
 
     /// The same as a weight; floats of the file are not copied.
@@ -129,6 +147,12 @@ impl Value {
             return Value::known(ty, tensor, false);
         }
         Value { ty, shape: tensor.shape().to_vec(), content: Content::Arrived(Arc::new(tensor)) }
+    }
+
+    /// A weight that the host computed for a product.
+    pub fn packed(weight: Weight, lasting: bool) -> Self {
+        let shape = weight.shape().to_vec();
+        Value { ty: ElementType::Float, shape, content: Content::Known(Arc::new(Constant::packed(weight, lasting))) }
     }
 
     /// The number of dimensions.

@@ -1,12 +1,18 @@
 //! The operators: for each a function that says it in graph ops, views or host steps, in a file with those of its kind.
 
+mod cast;
 mod conv;
 mod host;
 mod indexing;
 mod linear;
 mod math;
+mod microsoft;
+mod n_bits;
+mod narrow;
 mod norm;
 mod pool;
+mod qlinear;
+mod quantize;
 mod random;
 mod reduce;
 mod shape;
@@ -53,14 +59,24 @@ const fn nowhere(name: &'static str, translate: Translate) -> Operator {
     Operator { domain: "", name, place: Where::Nowhere, translate }
 }
 
+/// An operator that ONNX Runtime adds to the standard ones; quantisers write models with them.
+const fn microsoft(name: &'static str, translate: Translate) -> Operator {
+    Operator { domain: "com.microsoft", name, place: Where::Device, translate }
+}
+
 const FILES: &[&[Operator]] = &[
+    cast::OPERATORS,
     conv::OPERATORS,
     host::OPERATORS,
     indexing::OPERATORS,
     linear::OPERATORS,
     math::OPERATORS,
+    microsoft::OPERATORS,
+    n_bits::OPERATORS,
     norm::OPERATORS,
     pool::OPERATORS,
+    qlinear::OPERATORS,
+    quantize::OPERATORS,
     random::OPERATORS,
     reduce::OPERATORS,
     shape::OPERATORS,
