@@ -1,5 +1,6 @@
 //! What the tracer knows of a value: its type, its exact shape, and where its elements are.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::dtype::DType;
@@ -8,7 +9,7 @@ use crate::formats::ElementType;
 use crate::formats::onnx::OnnxTensor;
 use crate::gpu::Located;
 use crate::graph::ValueId;
-use crate::tensor::{Tensor, Weight};
+use crate::tensor::{Data, Tensor, Weight};
 
 /// A tensor with the element type that ONNX gives it: [`crate::tensor::Data::F32`] holds all its floats, `I64` all its integers
 /// and truth values.
@@ -41,7 +42,12 @@ impl Placed {
     /// # Errors
     /// [`crate::Error::Device`] when the device fails or is lost.
     pub fn to_host(&self) -> Result<Array> {
-        Ok(Array { ty: self.ty, tensor: Arc::unwrap_or_clone(self.value.to_host()?) })
+        let mut tensor = Arc::unwrap_or_clone(self.value.to_host()?);
+        // What a device holds of integers from 2^31 up is negative there.
+        if let (ElementType::Uint32, Data::I64(v)) = (self.ty, tensor.data_mut()) {
+            v.iter_mut().for_each(|n| *n = i64::from(*n as u32));
+        }
+        Ok(Array { ty: self.ty, tensor })
     }
 }
 
@@ -106,6 +112,22 @@ impl Constant {
         Constant { tensor: OnceLock::from(tensor), weight: OnceLock::new(), file: None, lasting }
     }
 
+    /// A computed weight, packed or not.
+    pub fn packed(weight: Weight, lasting: bool) -> Self {
+        Constant { tensor: OnceLock::new(), weight: OnceLock::from(weight), file: None, lasting }
+    }
+
+    /// The elements, little-endian and packed as the file has them, of a constant of type `ty`.
+    ///
+    /// # Errors
+    /// As [`Constant::tensor`].
+    pub fn bytes(&self, ty: ElementType) -> Result<Cow<'_, [u8]>> {
+        match &self.file {
+            Some(file) => Ok(Cow::Borrowed(file.raw())),
+            None => Ok(Cow::Owned(ty.encode(self.tensor()?.data())?)),
+        }
+    }
+
     /// The elements.
     ///
     /// # Errors
@@ -114,11 +136,12 @@ impl Constant {
         if let Some(tensor) = self.tensor.get() {
             return Ok(tensor.clone());
         }
-        let tensor = match &self.file {
-            Some(file) => Arc::new(file.to_tensor()?),
-            None => Arc::new(Tensor::f32(&[0], Vec::new())?),
+        let tensor = match (&self.file, self.weight.get()) {
+            (Some(file), _) => file.to_tensor()?,
+            (None, Some(weight)) => weight.to_tensor()?,
+            (None, None) => Tensor::f32(&[0], Vec::new())?,
         };
-        Ok(self.tensor.get_or_init(|| tensor).clone())
+        Ok(self.tensor.get_or_init(|| Arc::new(tensor)).clone())
     }
 
     /// The same as a weight; floats of the file are not copied.
@@ -190,6 +213,12 @@ impl Value {
             return Ok(Value::known(ty, Arc::unwrap_or_clone(value.to_host()?), false));
         }
         Ok(Value { ty, shape, content: Content::Arrived(Arrival::new(value)) })
+    }
+
+    /// A weight that the host computed for a product.
+    pub fn packed(weight: Weight, lasting: bool) -> Self {
+        let shape = weight.shape().to_vec();
+        Value { ty: ElementType::Float, shape, content: Content::Known(Arc::new(Constant::packed(weight, lasting))) }
     }
 
     /// The number of dimensions.
