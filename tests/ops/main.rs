@@ -9,6 +9,7 @@ mod random;
 mod attention;
 mod batched;
 mod elementwise;
+mod onnx_reference;
 mod products;
 mod resize;
 mod rows;
