@@ -136,12 +136,14 @@ fn max_float(a: f32, b: f32) -> f32 {
     return select(max(a, b), a + b, (is_nan(a) | is_nan(b)) != 0);
 }
 
-fn mod_float(a: f32, b: f32) -> f32 {
-    return a - b * floor(a / b);
+// What is left of a beside an infinite b is a.
+fn rem_float(a: f32, b: f32) -> f32 {
+    return select(a - b * trunc(a / b), a, is_inf(b) != 0 && (is_inf(a) | is_nan(a)) == 0);
 }
 
-fn rem_float(a: f32, b: f32) -> f32 {
-    return a - b * trunc(a / b);
+fn mod_float(a: f32, b: f32) -> f32 {
+    let rest = rem_float(a, b);
+    return select(rest, rest + b, rest != 0.0 && (rest < 0.0) != (b < 0.0));
 }
 
 fn mod_int(a: i32, b: i32) -> i32 {

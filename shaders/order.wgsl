@@ -18,3 +18,24 @@ fn order_key(x: f32) -> u32 {
 fn number_of_key(key: u32) -> f32 {
     return bitcast<f32>(select(~key, key & 0x7fffffffu, key >= 0x80000000u));
 }
+
+// The key of an element that is given as a word: of an f32 where FLOAT is 1, with NAN_KEY for NaN, else of an i32.
+fn element_key(word: u32) -> u32 {
+    if (FLOAT == 0u) {
+        return word ^ 0x80000000u;
+    }
+    return select(order_key(bitcast<f32>(word)), NAN_KEY, (word & 0x7fffffffu) > 0x7f800000u);
+}
+
+// The element of a key, as a word.
+fn element_of_key(key: u32) -> u32 {
+    if (FLOAT == 0u) {
+        return key ^ 0x80000000u;
+    }
+    return bitcast<u32>(number_of_key(key));
+}
+
+// The key of an element where the least come first unless LARGEST is 1: what comes first has the greatest key. It undoes itself.
+fn turned_key(key: u32) -> u32 {
+    return select(~key, key, LARGEST == 1u);
+}

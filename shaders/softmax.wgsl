@@ -1,4 +1,4 @@
-// out[r, i] = e^(x[r, i] - max_j x[r, j]) / sum_j e^(x[r, j] - max)
+// out[r, i] = e^(x[r, i] - max_j x[r, j]) / sum_j e^(x[r, j] - max), or its logarithm where LOG is 1
 //
 //   x, out  [rows, columns] f32
 //
@@ -35,6 +35,11 @@ fn main(
     }
     total = reduce_add(lane, total);
     for (var i = lane; i < params.columns; i += LANES) {
-        out[base + i] = exp(x[base + i] - largest) / total;
+        let exponent = x[base + i] - largest;
+        if (LOG == 1u) {
+            out[base + i] = exponent - log(total);
+        } else {
+            out[base + i] = exp(exponent) / total;
+        }
     }
 }

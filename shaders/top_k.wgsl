@@ -1,25 +1,28 @@
-// The k largest elements of each row, largest first, the lower index first among equals.
+// The k greatest elements of each column (LARGEST 1) or its k least ones, in order, the lower index first among equals.
 //
-//   x        [rows, columns] f32
-//   values   [rows, k] f32
-//   indices  [rows, k] u32
+//   x        words of `count` columns: see `columns.wgsl`
+//   values   words of as many columns of k elements
+//   indices  u32, as the values
 //
-// One workgroup: one row. The key of rank k is found by radix selection, a byte at a time from the top, over
-// order-preserving keys; everything above it is collected, then as many equals as still fit, lowest index first; PLACES
-// (k rounded up to a power of two) collected pairs are sorted bitonically.
-
-const LANES: u32 = 64u;
+// One workgroup: one column. The key of rank k is found by radix selection, a byte at a time from the top, over
+// order-preserving keys; everything above it is collected into k places (a provider has them), then as many equals as still
+// fit, lowest index first; the places are sorted bitonically. PLACES is k rounded up to a power of two.
 
 struct Params {
-    rows: u32,
-    columns: u32,
+    count: u32,
+    len: u32,
+    stride: u32,
     k: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> values: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<u32>;
+@group(0) @binding(2) var<storage, read_write> values: array<u32>;
 @group(0) @binding(3) var<storage, read_write> indices: array<u32>;
+
+// Where the column begins in `x` and in the outputs.
+var<private> x_start: u32;
+var<private> out_start: u32;
 
 var<workgroup> histogram: array<atomic<u32>, 256>;
 // The bits of the wanted key that are known, and how many of the k are left among the keys that share them.
@@ -27,46 +30,43 @@ var<workgroup> known: u32;
 var<workgroup> wanted: u32;
 var<workgroup> collected: atomic<u32>;
 var<workgroup> equals: array<u32, LANES>;
-var<workgroup> place_keys: array<u32, PLACES>;
-var<workgroup> place_indices: array<u32, PLACES>;
 
-// Whether the pair at `a` belongs before the pair at `b`.
-fn before(a: u32, b: u32) -> bool {
-    if (place_keys[a] != place_keys[b]) {
-        return place_keys[a] > place_keys[b];
-    }
-    return place_indices[a] < place_indices[b];
+fn key_at(i: u32) -> u32 {
+    return turned_key(element_key(x[x_start + i * params.stride]));
 }
 
-fn collect(at: u32, key: u32, index: u32) {
-    if (at < PLACES) {
-        place_keys[at] = key;
-        place_indices[at] = index;
+// Puts the pairs at the places `a` and `b` in order, where both places are used.
+fn put_in_order(a: u32, b: u32) {
+    if (b >= params.k) {
+        return;
+    }
+    let first = place(a);
+    let second = place(b);
+    if (second.x > first.x || (second.x == first.x && second.y < first.y)) {
+        set_place(a, second);
+        set_place(b, first);
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = linear_workgroup(workgroup, grid);
-    if (row >= params.rows) {
+    let column = linear_workgroup(workgroup, grid);
+    if (column >= params.count) {
         return;
     }
-    let base = row * params.columns;
-    let run = (params.columns + LANES - 1u) / LANES;
-    let first = min(lane * run, params.columns);
-    let end = min(first + run, params.columns);
+    x_start = column_start(column, params.len, params.stride);
+    out_start = column_start(column, params.k, params.stride);
+    let run = (params.len + LANES - 1u) / LANES;
+    let first = min(lane * run, params.len);
+    let end = min(first + run, params.len);
     if (lane == 0u) {
         known = 0u;
         wanted = params.k;
         atomicStore(&collected, 0u);
-    }
-    for (var i = lane; i < PLACES; i += LANES) {
-        place_keys[i] = 0u;
-        place_indices[i] = 0xffffffffu;
     }
 
     for (var shift = 24i; shift >= 0i; shift -= 8i) {
@@ -78,7 +78,7 @@ fn main(
         // Bits above this byte; shifting by 32 is undefined.
         let mask = select(0xffffffffu << (u32(shift) + 8u), 0u, shift == 24i);
         for (var i = first; i < end; i++) {
-            let key = order_key(x[base + i]);
+            let key = key_at(i);
             if ((key & mask) == prefix) {
                 atomicAdd(&histogram[(key >> u32(shift)) & 255u], 1u);
             }
@@ -103,9 +103,9 @@ fn main(
     let threshold = known;
     var own = 0u;
     for (var i = first; i < end; i++) {
-        let key = order_key(x[base + i]);
+        let key = key_at(i);
         if (key > threshold) {
-            collect(atomicAdd(&collected, 1u), key, i);
+            set_place(atomicAdd(&collected, 1u), vec2<u32>(key, i));
         }
         own += u32(key == threshold);
     }
@@ -120,34 +120,35 @@ fn main(
         if (rank >= wanted) {
             break;
         }
-        if (order_key(x[base + i]) == threshold) {
-            collect(above + rank, threshold, i);
+        if (key_at(i) == threshold) {
+            set_place(above + rank, vec2<u32>(threshold, i));
             rank += 1u;
         }
     }
-    workgroupBarrier();
+    places_barrier();
 
-    for (var size = 2u; size <= PLACES; size <<= 1u) {
-        for (var stride = size >> 1u; stride > 0u; stride >>= 1u) {
+    // Ordered runs of `half` are merged in pairs: each is compared with its neighbour's mirror image, then the two halves, which
+    // are bitonic, are sorted by themselves. What comes first always goes to the lower place, so that places from k on, which
+    // are as if they held what comes last, need not exist.
+    for (var half = 1u; half < PLACES; half <<= 1u) {
+        for (var i = lane; i < PLACES / 2u; i += LANES) {
+            let block = i / half * 2u * half;
+            let offset = i % half;
+            put_in_order(block + offset, block + 2u * half - 1u - offset);
+        }
+        places_barrier();
+        for (var step = half >> 1u; step > 0u; step >>= 1u) {
             for (var i = lane; i < PLACES / 2u; i += LANES) {
-                let a = 2u * i - (i & (stride - 1u));
-                let b = a + stride;
-                // Runs of `size` alternate between the wanted order and its reverse, so that the next size merges them.
-                let forward = (a & size) == 0u;
-                if (before(b, a) == forward) {
-                    let key = place_keys[a];
-                    let index = place_indices[a];
-                    place_keys[a] = place_keys[b];
-                    place_indices[a] = place_indices[b];
-                    place_keys[b] = key;
-                    place_indices[b] = index;
-                }
+                let a = 2u * i - (i & (step - 1u));
+                put_in_order(a, a + step);
             }
-            workgroupBarrier();
+            places_barrier();
         }
     }
     for (var i = lane; i < params.k; i += LANES) {
-        values[row * params.k + i] = number_of_key(place_keys[i]);
-        indices[row * params.k + i] = place_indices[i];
+        let pair = place(i);
+        let at = out_start + i * params.stride;
+        values[at] = element_of_key(turned_key(pair.x));
+        indices[at] = pair.y;
     }
 }

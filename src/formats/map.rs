@@ -36,3 +36,9 @@ impl Deref for Bytes {
         }
     }
 }
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}

@@ -416,7 +416,10 @@ impl Operator {
             O::Sub => a - b,
             O::Mul => a * b,
             O::Div => a / b,
-            O::Mod => a - b * (a / b).floor(),
+            O::Mod => {
+                let rest = a % b;
+                if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+            }
             O::Rem => a % b,
             O::Pow => a.powf(b),
             O::Min | O::Max if either_nan => f32::NAN,

@@ -4,8 +4,13 @@ use std::ops::Range;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::kernel::caps::Width;
 use crate::kernel::{Caps, Dispatch, Kernel};
 use crate::quant::Format;
+
+/// Iterations of one loop that an invocation should do at most on a narrow device: llvmpipe leaves loops, without a word, when
+/// an invocation's iterations of all its loops reach 65535 (its constant `LP_MAX_TGSI_LOOP_ITERATIONS`).
+pub const NARROW_ITERATIONS: usize = 16384;
 
 /// An operand with its shape resolved.
 #[derive(Clone, Debug)]
@@ -98,8 +103,8 @@ impl Lowering<'_> {
     /// Lanes of a workgroup that reduces rows of `n` elements: a power of two, enough for the row, few on narrow devices.
     pub fn row_lanes(&self, n: usize) -> u32 {
         let most = match self.caps.width {
-            crate::kernel::caps::Width::Wide => 256,
-            crate::kernel::caps::Width::Narrow => 8,
+            Width::Wide => 256,
+            Width::Narrow => (n.div_ceil(NARROW_ITERATIONS).next_power_of_two() as u32).clamp(8, 256),
         };
         (n.div_ceil(4).next_power_of_two() as u32).clamp(8, most)
     }

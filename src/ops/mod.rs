@@ -4,25 +4,48 @@
 //! is the definition: written to be read, accumulating in f32 one after another, in f64 where f32 would drift; kernels are tested against it.
 
 mod arg_max;
+mod arg_reduce;
 mod attention;
 mod batch_mat_mul;
 pub mod cache_write;
+mod col2im;
+mod columns;
+mod concat;
+pub mod conv;
+mod conv_transpose;
+mod cumulative;
+mod deform_columns;
+mod determinant;
 pub mod elementwise;
 mod embed;
+mod fold;
+mod gather;
+mod gather_elements;
+mod gather_nd;
 mod gather_rows;
 pub mod grid_sample;
+pub mod host;
+mod indexing;
 pub mod lowering;
 mod mat_mul;
 mod nll;
+mod normalize;
 pub mod pool;
+pub mod random;
+mod reduce;
 mod resample;
 pub mod resample_taps;
 mod reshape;
+mod reverse_rows;
 mod rms_norm;
 pub mod roi_align;
 pub mod rope;
+pub mod scatter;
+mod scatter_elements;
+mod scatter_nd;
 mod softmax;
 pub mod tail;
+mod top_elements;
 mod top_k;
 pub mod view;
 
@@ -31,23 +54,42 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use arg_max::ArgMax;
+pub use arg_reduce::ArgReduce;
 pub use attention::Attention;
 pub use batch_mat_mul::BatchMatMul;
 pub use cache_write::CacheWrite;
+pub use col2im::Col2Im;
+pub use concat::Concat;
+pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
+pub use cumulative::Cumulative;
+pub use deform_columns::DeformColumns;
+pub use determinant::Determinant;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
+pub use fold::Reduction;
+pub use gather::Gather;
+pub use gather_elements::GatherElements;
+pub use gather_nd::GatherNd;
 pub use gather_rows::GatherRows;
 pub use grid_sample::GridSample;
 pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
+pub use normalize::{Norm, Normalize};
 pub use pool::Pool;
+pub use random::Random;
+pub use reduce::Reduce;
 pub use resample::Resample;
 pub use reshape::Reshape;
+pub use reverse_rows::ReverseRows;
 pub use rms_norm::RmsNorm;
 pub use roi_align::RoiAlign;
 pub use rope::{Pairing, Rope};
+pub use scatter_elements::ScatterElements;
+pub use scatter_nd::ScatterNd;
 pub use softmax::Softmax;
+pub use top_elements::TopElements;
 pub use top_k::TopK;
 pub use view::View;
 
@@ -185,6 +227,9 @@ macro_rules! ops {
         })*
 
         impl Op {
+            /// The names of all ops.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
             /// The op's name.
             pub fn name(&self) -> &'static str {
                 match self { $(Op::$name(_) => stringify!($name)),* }
@@ -204,27 +249,45 @@ macro_rules! ops {
     };
 }
 
-ops!(
+ops! {
     ArgMax,
+    ArgReduce,
     Attention,
     BatchMatMul,
     CacheWrite,
+    Col2Im,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Cumulative,
+    DeformColumns,
+    Determinant,
     Elementwise,
     Embed,
+    Gather,
+    GatherElements,
+    GatherNd,
     GatherRows,
     GridSample,
     MatMul,
     Nll,
+    Normalize,
     Pool,
-    RmsNorm,
+    Random,
+    Reduce,
     Resample,
     Reshape,
+    ReverseRows,
+    RmsNorm,
     RoiAlign,
     Rope,
+    ScatterElements,
+    ScatterNd,
     Softmax,
+    TopElements,
     TopK,
-    View
-);
+    View,
+}
 
 /// What elements of that type are in expressions.
 fn kind(dtype: DType) -> Kind {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rayon::prelude::*;
+
 use super::{Input, Operand, kind_of};
 use crate::error::{Error, Result};
 use crate::kernel::expr::{Kind, Scalar};
@@ -77,6 +79,18 @@ impl<'a> Applied<'a> {
     /// The tail's value for element `index`, for which the op computed `value`.
     pub fn value(&self, index: usize, value: f32) -> f32 {
         self.expr.eval(&|o| self.operand(o, index, value)).float()
+    }
+
+    /// Takes the tail of all elements of an output that the op computed.
+    pub fn apply(&self, values: &mut [f32]) {
+        if *self.expr != Expr::operand(0) {
+            values.par_iter_mut().enumerate().for_each(|(i, value)| *value = self.value(i, *value));
+        }
+    }
+
+    /// [`Applied::bound`] of all elements, of which element `i` may be off by `error(i)` before the tail.
+    pub fn bounds(&self, values: &[f32], error: impl Fn(usize) -> f32 + Sync) -> Vec<f32> {
+        values.par_iter().enumerate().map(|(i, value)| self.bound(i, *value, error(i))).collect()
     }
 
     /// How far the tail's value may be off when `value` is off by `error`.

@@ -2,9 +2,12 @@
 
 use std::cmp::Ordering;
 
+use super::columns::Columns;
+use super::lowering::NARROW_ITERATIONS;
 use super::{Input, Lowering, Rule, Tolerance, expect, operands};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::kernel::caps::Width;
 use crate::kernel::{Dispatch, Kernel, linear_grid};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::Tensor;
@@ -53,15 +56,38 @@ impl Rule for TopK {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (x, values, indices) = (&cx.inputs[0], &cx.outputs[0], &cx.outputs[1]);
-        let kernel = Kernel::new("top_k").constant("PLACES", self.k.next_power_of_two().max(2) as u32);
-        let params = vec![x.rows() as u32, x.columns() as u32, self.k as u32];
-        let grid = linear_grid(x.rows(), cx.caps);
-        cx.emit(Dispatch::new(kernel, params, grid).read(x.value).write(values.value).write(indices.value));
-        Ok(())
+        let columns = Columns { count: cx.inputs[0].rows(), len: cx.inputs[0].columns(), stride: 1 };
+        // NaN has the key of minus infinity.
+        lower(cx, &columns, self.k, Kernel::new("top_k").constant("LARGEST", 1).constant("NAN_KEY", 0x007f_ffff))
     }
 
     fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {
         8 * inputs[0].iter().product::<usize>() as u64
     }
+}
+
+/// Emits the kernel that selects `k` of each column; `kernel` says what comes first.
+///
+/// # Errors
+/// [`Error::Unsupported`] for more than the loops of a narrow device can do.
+pub(super) fn lower(cx: &mut Lowering<'_>, columns: &Columns, k: usize, kernel: Kernel) -> Result<()> {
+    let (x, values, indices) = (&cx.inputs[0], &cx.outputs[0], &cx.outputs[1]);
+    let kernel = kernel.constant("FLOAT", (x.dtype == DType::F32).into());
+    let places = k.next_power_of_two().max(2);
+    let in_memory = k <= TopK::MOST;
+    // A workgroup's iterations: of the six walks through the column, and of the sort.
+    let depth = places.ilog2() as usize;
+    let work = 6 * columns.len + places / 2 * depth * (depth + 1) / 2;
+    let (narrow, most) = (cx.caps.width == Width::Narrow, 3 * NARROW_ITERATIONS);
+    if narrow && work / 256 > most {
+        return Err(Error::Unsupported(format!("{k} of a line of {} elements in order on a narrow device", columns.len)));
+    }
+    // By reasoning: the more there is to sort, the more lanes are worth their barriers.
+    let lanes = if work / 64 <= most && (narrow || in_memory) { 64 } else { 256 };
+    let kernel = kernel.constant("PLACES", places as u32).constant("LANES", lanes);
+    let kernel = kernel.provider(if in_memory { "places/workgroup" } else { "places/storage" });
+    let params = [columns.params(), vec![k as u32]].concat();
+    let grid = linear_grid(columns.count, cx.caps);
+    cx.emit(Dispatch::new(kernel, params, grid).read(x.value).write(values.value).write(indices.value));
+    Ok(())
 }

@@ -8,9 +8,13 @@ mod random;
 
 mod attention;
 mod batched;
+mod convolution;
 mod elementwise;
+mod indexing;
+mod indexing_examples;
 mod onnx_reference;
 mod products;
+mod reductions;
 mod resize;
 mod rows;
 mod sampling;

@@ -14,12 +14,13 @@ fn norms_and_softmax_match_the_reference() {
     for (r, n) in SHAPES {
         let name = format!("[{r}, {n}]");
         cases.push(Case::new(format!("norm {name}"), RmsNorm { epsilon: 1e-5 }, vec![input(&[r, n], 1), vector(n, 2)]));
-        cases.push(Case::new(format!("softmax {name}"), Softmax, vec![input(&[r, n], 3)]));
+        cases.push(Case::new(format!("softmax {name}"), Softmax { log: false }, vec![input(&[r, n], 3)]));
+        cases.push(Case::new(format!("log softmax {name}"), Softmax { log: true }, vec![input(&[r, n], 3)]));
         let targets: Vec<u32> = (0..r).map(|i| (i * 7 % n) as u32).collect();
         cases.push(Case::new(format!("nll {name}"), Nll, vec![input(&[r, n], 4), ids(&targets)]));
     }
     check(&cases);
-    check_with(&cases[18..21], |c| c.max_grid = 2);
+    check_with(&cases[24..28], |c| c.max_grid = 2);
 }
 
 #[test]
@@ -28,14 +29,24 @@ fn rows_as_long_as_a_vocabulary_match_the_reference() {
         let logits = Numbers::new(seed).units(2 * 49152).iter().map(|v| v * 4.0).collect();
         Operand::Input(Tensor::f32(&[2, 49152], logits).unwrap())
     };
-    check(&[Case::new("nll", Nll, vec![row(8), ids(&[49151, 7])]), Case::new("softmax", Softmax, vec![row(9)])]);
+    check(&[Case::new("nll", Nll, vec![row(8), ids(&[49151, 7])]), Case::new("softmax", Softmax { log: false }, vec![row(9)])]);
+}
+
+#[test]
+fn softmax_takes_rows_of_any_rank() {
+    let mut cases = Vec::new();
+    for (log, shape) in [false, true].into_iter().flat_map(|log| [&[1][..], &[65], &[2, 3, 1], &[3, 5, 33]].map(|s| (log, s))) {
+        cases.push(Case::new(format!("log {log} {shape:?}"), Softmax { log }, vec![input(shape, 10)]));
+    }
+    check(&cases);
 }
 
 #[test]
 fn softmax_survives_large_logits() {
     let rows = vec![1000.0, 999.0, -1000.0, 0.0, -3e38, 3e38, -3e38, -3e38];
     let x = Operand::Input(Tensor::f32(&[2, 4], rows).unwrap());
-    check(&[Case::new("softmax", Softmax, vec![x.clone()]), Case::new("nll", Nll, vec![x, ids(&[1, 1])])]);
+    let softmax = |log| Case::new(format!("softmax, log {log}"), Softmax { log }, vec![x.clone()]);
+    check(&[softmax(false), softmax(true), Case::new("nll", Nll, vec![x, ids(&[1, 1])])]);
 }
 
 #[test]

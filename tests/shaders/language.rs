@@ -30,7 +30,7 @@ pub fn graphs() -> Vec<Graph> {
         let x = |b: &mut GraphBuilder| b.input("x", DType::F32, &[3, n][..]);
         graphs
             .push(one(RmsNorm { epsilon: 1e-5 }, |b| vec![x(b), b.weight("g", Weight::from_f32(&[n], &vec![0.0; n]).unwrap())]));
-        graphs.push(one(Softmax, |b| vec![x(b)]));
+        graphs.extend([false, true].map(|log| one(Softmax { log }, |b| vec![x(b)])));
         graphs.push(one(ArgMax, |b| vec![x(b)]));
         graphs.push(one(Nll, |b| vec![x(b), b.input("t", DType::U32, &[3][..])]));
         graphs.push(one(GatherRows, |b| vec![x(b), b.input("r", DType::U32, &[2][..])]));

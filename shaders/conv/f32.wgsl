@@ -1,0 +1,3 @@
+// Elements of a convolution of floats; its tail is generated.
+
+alias Element = f32;

@@ -1,0 +1,18 @@
+// Outputs of a convolution whose channels have a multiple of 4 of them.
+//
+//   out  [N * groups * filters, pixels] f32
+
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
+
+// Stores outputs pixel .. pixel + 4 of a row; pixel is a multiple of 4.
+fn store_quad(row: u32, pixel: u32, channel: u32, sum: vec4<f32>) {
+    if (pixel < params.pixels) {
+        let i = row * params.pixels + pixel;
+        out[i / 4u] = vec4<f32>(
+            tail(sum.x, i, channel),
+            tail(sum.y, i + 1u, channel),
+            tail(sum.z, i + 2u, channel),
+            tail(sum.w, i + 3u, channel),
+        );
+    }
+}

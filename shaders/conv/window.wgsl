@@ -1,0 +1,81 @@
+// Inputs of a convolution with any strides, padding and dilations; zeros around the image.
+//
+//   x  [N, groups * channels, inputs..] f32
+//
+// Taps are numbered through all channels; a kernel visits each `params.step`-th. `step` holds what that is in taps along depth,
+// height and width, times their dilations, and in channels.
+
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+
+// Where the window of an output begins, by its place in depth, height and width, and by element. What lies before the image wraps.
+struct WindowPixel {
+    place: vec3<u32>,
+    at: u32,
+}
+
+// A tap of a channel: its distance from the beginning of a window, and the channel.
+struct Tap {
+    place: vec3<u32>,
+    channel: u32,
+}
+
+fn input_at(place: vec3<u32>) -> u32 {
+    return (place.x * params.axes[1].input + place.y) * params.axes[2].input + place.z;
+}
+
+// An output beyond the last repeats it.
+fn window_pixel(pixel: u32) -> WindowPixel {
+    let depth = params.axes[0];
+    let height = params.axes[1];
+    let width = params.axes[2];
+    let p = min(pixel, params.pixels - 1u);
+    let row = p / width.output;
+    let slice = row / height.output;
+    let place = vec3<u32>(
+        slice * depth.stride - depth.pad,
+        (row - slice * height.output) * height.stride - height.pad,
+        (p - row * width.output) * width.stride - width.pad,
+    );
+    return WindowPixel(place, input_at(place));
+}
+
+// Tap `k` of the channels from `channel` on.
+fn tap_at(channel: u32, k: u32) -> Tap {
+    let depth = params.axes[0];
+    let height = params.axes[1];
+    let width = params.axes[2];
+    let row = k / width.kernel;
+    let slice = row / height.kernel;
+    let block = slice / depth.kernel;
+    let place = vec3<u32>(
+        (slice - block * depth.kernel) * depth.dilation,
+        (row - slice * height.kernel) * height.dilation,
+        (k - row * width.kernel) * width.dilation,
+    );
+    return Tap(place, channel + block);
+}
+
+fn next_tap(tap: Tap) -> Tap {
+    let depth = params.axes[0];
+    let height = params.axes[1];
+    let width = params.axes[2];
+    let end = vec3<u32>(depth.kernel * depth.dilation, height.kernel * height.dilation, width.kernel * width.dilation);
+    var next = tap.place + params.step.xyz;
+    let over_x = next.z >= end.z;
+    next.z -= select(0u, end.z, over_x);
+    next.y += select(0u, height.dilation, over_x);
+    let over_y = next.y >= end.y;
+    next.y -= select(0u, end.y, over_y);
+    next.x += select(0u, depth.dilation, over_y);
+    let over_z = next.x >= end.x;
+    next.x -= select(0u, end.x, over_z);
+    return Tap(next, tap.channel + params.step.w + select(0u, 1u, over_z));
+}
+
+// Taps of channels beyond the last of x read its last element; their weights are zero.
+fn window_input(pixel: WindowPixel, tap: Tap) -> f32 {
+    let place = pixel.place + tap.place;
+    let there = place.x < params.axes[0].input && place.y < params.axes[1].input && place.z < params.axes[2].input;
+    let at = pixel.at + tap.channel * params.inputs + input_at(tap.place);
+    return select(0.0, x[min(select(0u, at, there), arrayLength(&x) - 1u)], there);
+}

@@ -1,0 +1,161 @@
+//! What the tracer knows of a value: its type, its exact shape, and where its elements are.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::formats::ElementType;
+use crate::formats::onnx::OnnxTensor;
+use crate::graph::ValueId;
+use crate::tensor::{Tensor, Weight};
+
+/// A tensor with the element type that ONNX gives it: [`crate::tensor::Data::F32`] holds all its floats, `I64` all its integers
+/// and truth values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// The element type.
+    pub ty: ElementType,
+    /// The elements.
+    pub tensor: Tensor,
+}
+
+/// The element type of a graph's values for elements of that type, if graphs can hold them.
+pub fn graph_type(ty: ElementType) -> Option<DType> {
+    match () {
+        () if ty.is_float() => Some(DType::F32),
+        () if ty.is_integer() => Some(DType::I64),
+        () => None,
+    }
+}
+
+/// A value whose elements the host knows while it traces.
+#[derive(Debug)]
+pub struct Constant {
+    tensor: OnceLock<Arc<Tensor>>,
+    weight: OnceLock<Weight>,
+    file: Option<OnnxTensor>,
+    /// Whether it depends on nothing but the model's file, and so is the same in every run.
+    pub lasting: bool,
+}
+
+impl Constant {
+    /// A constant of the file.
+    pub fn from_file(tensor: OnnxTensor) -> Self {
+        Constant { tensor: OnceLock::new(), weight: OnceLock::new(), file: Some(tensor), lasting: true }
+    }
+
+    /// A computed constant.
+    pub fn new(tensor: Arc<Tensor>, lasting: bool) -> Self {
+        Constant { tensor: OnceLock::from(tensor), weight: OnceLock::new(), file: None, lasting }
+    }
+
+    /// The elements.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`] for element types that cannot be computed with.
+    pub fn tensor(&self) -> Result<Arc<Tensor>> {
+        if let Some(tensor) = self.tensor.get() {
+            return Ok(tensor.clone());
+        }
+        let tensor = match &self.file {
+            Some(file) => Arc::new(file.to_tensor()?),
+            None => Arc::new(Tensor::f32(&[0], Vec::new())?),
+        };
+        Ok(self.tensor.get_or_init(|| tensor).clone())
+    }
+
+    /// The same as a weight; floats of the file are not copied.
+    ///
+    /// # Errors
+    /// As [`Constant::tensor`].
+    pub fn weight(&self) -> Result<Weight> {
+        if let Some(weight) = self.weight.get() {
+            return Ok(weight.clone());
+        }
+        let shared = self.file.as_ref().and_then(|file| {
+            let dtype = match file.ty() {
+                ElementType::Float => DType::F32,
+                ElementType::Float16 => DType::F16,
+                ElementType::Bfloat16 => DType::BF16,
+                _ => return None,
+            };
+            let (owner, range) = file.bytes()?;
+            Some(Weight::new(dtype, file.shape(), owner, range))
+        });
+        let weight = match shared {
+            Some(weight) => weight?,
+            None => Weight::from_tensor(self.tensor()?.as_ref())?,
+        };
+        Ok(self.weight.get_or_init(|| weight).clone())
+    }
+}
+
+/// Where a value's elements are.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// The host knows them, and every run of the stage has the same.
+    Known(Arc<Constant>),
+    /// A value of the stage's graph.
+    Traced(ValueId),
+    /// Earlier stages, a host step or the caller left them on the host; each run has others.
+    Arrived(Arc<Tensor>),
+    /// Output of that number of a stage that was not run yet.
+    Pending(usize),
+    /// What the value of that number at the stage's beginning has.
+    Passed(usize),
+}
+
+/// A value while a model is traced.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// The element type.
+    pub ty: ElementType,
+    /// The dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Where the elements are.
+    pub content: Content,
+}
+
+impl Value {
+    /// A value that the host knows.
+    pub fn known(ty: ElementType, tensor: Tensor, lasting: bool) -> Self {
+        let shape = tensor.shape().to_vec();
+        Value { ty, shape, content: Content::Known(Arc::new(Constant::new(Arc::new(tensor), lasting))) }
+    }
+
+    /// A value that a run brings. One without elements is the same in all runs.
+    pub fn arrived(ty: ElementType, tensor: Tensor) -> Self {
+        if tensor.is_empty() {
+            return Value::known(ty, tensor, false);
+        }
+        Value { ty, shape: tensor.shape().to_vec(), content: Content::Arrived(Arc::new(tensor)) }
+    }
+
+    /// The number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The constant, where the host knows the elements.
+    pub fn constant(&self) -> Option<&Arc<Constant>> {
+        match &self.content {
+            Content::Known(constant) => Some(constant),
+            _ => None,
+        }
+    }
+
+    /// Whether the value depends on nothing but the model's file.
+    pub fn is_lasting(&self) -> bool {
+        self.constant().is_some_and(|c| c.lasting)
+    }
+}

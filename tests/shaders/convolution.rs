@@ -1,0 +1,63 @@
+//! Graphs of convolutions and of all that is made like them.
+
+use wavelane::dtype::DType;
+use wavelane::graph::Graph;
+use wavelane::kernel::Expr;
+use wavelane::ops::*;
+
+use crate::support::one;
+
+pub fn graphs() -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    let bias = Expr::sum(Expr::operand(0), Expr::operand(1));
+    for (x, weight, groups) in CONVOLUTIONS {
+        let conv = Conv { groups, ..Conv::plain(x.len() - 2) };
+        let operands =
+            |dtype| move |b: &mut wavelane::graph::GraphBuilder| vec![b.input("x", dtype, x), b.input("w", dtype, weight)];
+        graphs.push(one(conv.clone(), operands(DType::F32)));
+        graphs.push(one(conv.clone(), operands(DType::I64)));
+        graphs.push(one(Conv { tail: bias.clone(), ..conv }, |b| {
+            let shape = [&[weight[0]][..], &vec![1; x.len() - 2]].concat();
+            [operands(DType::F32)(b), vec![b.input("bias", DType::F32, &shape[..])]].concat()
+        }));
+    }
+    for (x, weight) in [(&[1, 4, 9][..], &[4, 2, 3][..]), (&[1, 4, 5, 5], &[4, 2, 2, 2]), (&[1, 2, 3, 3, 3], &[2, 1, 2, 2, 2])] {
+        let conv = ConvTranspose { groups: 2, ..ConvTranspose::plain(x.len() - 2) };
+        graphs.push(one(conv, |b| vec![b.input("x", DType::F32, x), b.input("w", DType::F32, weight)]));
+    }
+    for rank in [1, 2, 3] {
+        let all = |n: usize| vec![n; rank];
+        let (image, block, strides, dilations) = (all(4), all(2), all(2), all(1));
+        let col2im = Col2Im { image, block, strides, pads_begin: all(0), pads_end: all(0), dilations };
+        graphs.push(one(col2im, |b| vec![b.input("x", DType::F32, &[1, 3 << rank, 1 << rank][..])]));
+    }
+    let (pads, ones) = ([1, 1], [1, 1]);
+    let deform = DeformColumns { kernel: [3, 3], strides: ones, pads_begin: pads, pads_end: pads, dilations: ones, groups: 2 };
+    for masked in [false, true] {
+        graphs.push(one(deform.clone(), |b| {
+            let ids = vec![b.input("x", DType::F32, &[1, 4, 5, 5][..]), b.input("o", DType::F32, &[1, 36, 5, 5][..])];
+            let mask = masked.then(|| b.input("m", DType::F32, &[1, 18, 5, 5][..]));
+            ids.into_iter().chain(mask).collect()
+        }));
+    }
+    graphs
+}
+
+/// `x`, `weight` and groups.
+const CONVOLUTIONS: [(&[usize], &[usize], usize); 15] = [
+    (&[1, 3, 9], &[4, 3, 3], 1),
+    (&[2, 4, 9, 9], &[6, 2, 3, 3], 2),
+    (&[1, 4, 9, 9], &[4, 1, 3, 3], 4),
+    (&[1, 64, 14, 14], &[64, 64, 3, 3], 1),
+    (&[1, 8, 28, 28], &[8, 8, 3, 3], 1),
+    (&[1, 8, 28, 28], &[16, 8, 3, 3], 1),
+    (&[1, 8, 13, 13], &[8, 8, 3, 3], 1),
+    (&[1, 8, 13, 13], &[24, 8, 3, 3], 1),
+    (&[1, 8, 13, 13], &[8, 8, 3, 2], 1),
+    (&[1, 8, 13, 13], &[5, 8, 2, 2], 1),
+    (&[1, 8, 13, 13], &[17, 8, 2, 2], 1),
+    (&[1, 3, 15, 14], &[16, 3, 7, 7], 1),
+    (&[1, 64, 14, 14], &[64, 64, 1, 1], 1),
+    (&[1, 7, 7, 7], &[24, 7, 1, 1], 1),
+    (&[1, 2, 5, 5, 5], &[3, 2, 2, 2, 2], 1),
+];
