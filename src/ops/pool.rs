@@ -286,6 +286,7 @@ impl Rule for Pool {
             PoolKind::Lp { p } => Kernel::new("pool_sum").constant("POWER", p).constant("PADDED", 0),
         };
         let windows = Windows::new(self, &x.shape);
+        cx.check_iterations(windows.dims.iter().rev().fold(0, |n, d| (n + 1).saturating_mul(d.axis.kernel.min(d.len))))?;
         let mut params = vec![out.len() as u32, 0, 0, 0];
         for Window { axis, len, step } in windows.dims {
             let PoolAxis { windows, kernel, stride, dilation, begin, end } = axis;
