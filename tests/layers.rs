@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["session"],
     &["formats"],
     &["models", "onnx"],
-    &["generate"],
+    &["generate", "tasks"],
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

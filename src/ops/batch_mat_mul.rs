@@ -7,6 +7,7 @@ use bytemuck::TransparentWrapper;
 use rayon::prelude::*;
 
 use super::elementwise::{broadcast, collapse};
+use super::lowering::NARROW_ITERATIONS;
 use super::tail::{self, Applied};
 use super::{Input, Lowering, Rule, Strided, Tolerance, kind_of, sum_error};
 use crate::dtype::DType;
@@ -210,6 +211,8 @@ impl Rule for BatchMatMul {
         let (a, b, out) = (&cx.inputs[0], &cx.inputs[1], &cx.outputs[0]);
         let layout = self.layout(&a.shape, &b.shape)?.joined();
         let Choice { kernel, rows, columns } = choose(cx, &layout);
+        // The kernel for long depths takes 64 in two iterations.
+        cx.check_iterations(layout.k / 32)?;
         let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
         let batches: usize = layout.batches.iter().map(|[len, ..]| len).product();
         let Layout { m, n, k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = layout;
@@ -233,6 +236,9 @@ impl Rule for BatchMatMul {
         2 * outputs[0].iter().product::<usize>() as u64 * k as u64
     }
 }
+
+/// Depths above which no single invocation of a narrow device goes: it takes four an iteration.
+const LONG: usize = 8 * NARROW_ITERATIONS;
 
 /// A kernel and what one of its workgroups covers.
 struct Choice {
@@ -261,6 +267,10 @@ fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
     let link = |shader| Kernel::new(shader).provider("product/operands").provider(left).provider(right);
     let wide = |shader| link(shader).constant("DEPTH_FIRST", (layout.b_column != 1).into());
     match cx.caps.width {
+        // Sixteen invocations share what would be too long for one.
+        Width::Narrow if layout.k > LONG => {
+            Choice { kernel: wide("batch_mat_mul_few").constant("ROWS", 1), rows: 1, columns: 64 }
+        }
         // Measured on lavapipe, where a load costs as much as dozens of operations: 32 rows whose elements are loaded once for
         // all lanes run at twice the speed of 8. Without a subgroup every lane loads each row, and more rows bring less.
         Width::Narrow => {

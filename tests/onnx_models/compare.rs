@@ -34,7 +34,8 @@ pub fn compare(
             _ => panic!("{} has no values of '{}'", case.case, output.name),
         };
         worst = worst.max(part);
-        if let (Some(max), Some(mean), Some(best), Some(margin)) = (array("_max"), array("_mean"), array("_argmax"), array("_margin"))
+        if let (Some(max), Some(mean), Some(best), Some(margin)) =
+            (array("_max"), array("_mean"), array("_argmax"), array("_margin"))
         {
             let rows: Vec<&[f32]> = found.chunks_exact(output.shape.last().copied().unwrap_or(1)).collect();
             let maxima: Vec<f32> = rows.iter().map(|r| r.iter().copied().fold(f32::NEG_INFINITY, f32::max)).collect();

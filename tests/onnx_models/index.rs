@@ -36,6 +36,13 @@ pub struct Case {
     pub labels: Vec<String>,
 }
 
+impl Case {
+    /// What `scripts/fetch.sh` calls the model.
+    pub fn fetched_as(&self) -> &str {
+        self.model.split_once('/').map_or("vit-focus", |(folder, _)| folder)
+    }
+}
+
 /// An input by its name.
 #[derive(Deserialize)]
 pub struct Input {
@@ -48,26 +55,10 @@ pub struct Input {
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Content {
-    Pixels {
-        file: String,
-        crops: Vec<[usize; 2]>,
-        height: usize,
-        width: usize,
-        channels: String,
-        mean: [f32; 3],
-        std: [f32; 3],
-    },
-    Samples {
-        files: Vec<String>,
-        shape: [usize; 3],
-    },
-    Array {
-        dtype: String,
-    },
-    Scalar {
-        dtype: String,
-        value: i64,
-    },
+    Pixels { file: String, crops: Vec<[usize; 2]>, height: usize, width: usize, channels: String, mean: [f32; 3], std: [f32; 3] },
+    Samples { files: Vec<String>, shape: [usize; 3] },
+    Array { dtype: String },
+    Scalar { dtype: String, value: i64 },
     Stream(Stream),
 }
 

@@ -74,9 +74,7 @@ impl Activation {
             Activation::ScaledTanh(alpha, beta) => {
                 Expr::product(Expr::float(alpha), Expr::call(Function::Tanh, Expr::product(Expr::float(beta), x)))
             }
-            Activation::Softsign => {
-                Expr::binary(Op::Div, x.clone(), Expr::sum(Expr::float(1.0), Expr::call(Function::Abs, x)))
-            }
+            Activation::Softsign => Expr::binary(Op::Div, x.clone(), Expr::sum(Expr::float(1.0), Expr::call(Function::Abs, x))),
             Activation::ThresholdedRelu(alpha) => Expr::select(less(x.clone(), Expr::float(alpha)), zero(), x),
             Activation::Relu => Expr::binary(Op::Max, x, zero()),
             Activation::Of(function) => Expr::call(function, x),

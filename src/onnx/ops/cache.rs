@@ -25,7 +25,8 @@ pub fn written(cx: &mut Context, cache: &Value, rows: &Value, start: &Value, len
     };
     let all = places + count;
     let both_rows = cx.reshape(&both_rows, &[batch, heads * all, size])?;
-    let numbers = |cx: &Context, shape: &[usize], list: Vec<i64>| Ok::<_, Stop>(cx.constant(ElementType::Int64, Tensor::i64(shape, list)?));
+    let numbers =
+        |cx: &Context, shape: &[usize], list: Vec<i64>| Ok::<_, Stop>(cx.constant(ElementType::Int64, Tensor::i64(shape, list)?));
     let place = numbers(cx, &[length], (0..length as i64).collect())?;
     let head = numbers(cx, &[heads, 1], (0..heads).map(|h| (h * all) as i64).collect())?;
     // Not in the expression, which would be another kernel for every length.

@@ -13,8 +13,7 @@ use crate::ops::view::Border;
 use crate::ops::{BatchMatMul, Concat, Conv, View};
 use crate::tensor::Tensor;
 
-pub const OPERATORS: &[Operator] =
-    &[device("CausalConvWithState", causal_conv), device("LinearAttention", linear_attention)];
+pub const OPERATORS: &[Operator] = &[device("CausalConvWithState", causal_conv), device("LinearAttention", linear_attention)];
 
 /// A convolution by channel whose outputs see the past alone, the last inputs being the state of the next call.
 fn causal_conv(cx: &mut Context) -> Traced<Vec<Value>> {

@@ -119,7 +119,8 @@ fn lstm(cx: &mut Context) -> Traced<Vec<Value>> {
             let (h, c) = (state[0].as_ref(), state[1].as_ref());
             let x = slab(cx, &x, moment.t)?;
             let all = recurrence(cx, h, &of.recurrent, &x)?;
-            let [i, o, forget, cell] = [gates(cx, &all, n, 0, 1)?, gates(cx, &all, n, 1, 1)?, gates(cx, &all, n, 2, 1)?, gates(cx, &all, n, 3, 1)?];
+            let [i, o, forget, cell] =
+                [gates(cx, &all, n, 0, 1)?, gates(cx, &all, n, 1, 1)?, gates(cx, &all, n, 2, 1)?, gates(cx, &all, n, 3, 1)?];
             let seen = |x: Expr, hole: Option<Expr>, c: Option<Expr>| match (hole, c) {
                 (Some(hole), Some(c)) => f.of(layer.clipped(Expr::sum(x, Expr::product(hole, c)))),
                 _ => f.of(layer.clipped(x)),

@@ -285,4 +285,3 @@ pub fn product(cx: &mut Context, x: &Value, weights: &Value, tail: Expr, others:
         false => cx.apply(BatchMatMul { transpose_b: true, tail, ..BatchMatMul::plain() }, &operands, x.ty),
     }
 }
-

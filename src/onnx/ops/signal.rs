@@ -80,7 +80,15 @@ impl Transform {
         let scale = if self.inverse { 1.0 / self.length as f64 } else { 1.0 };
         // What comes of the parts of it that a real signal does not have is left out.
         let real_alone = self.one_sided && self.inverse && !mirrored && imaginary;
-        value * scale * if real_alone { 0.0 } else if mirrored { 2.0 } else { 1.0 }
+        value
+            * scale
+            * if real_alone {
+                0.0
+            } else if mirrored {
+                2.0
+            } else {
+                1.0
+            }
     }
 }
 
@@ -170,10 +178,7 @@ fn stft(cx: &mut Context) -> Traced<Vec<Value>> {
 }
 
 /// A constant of the shape and elements that `make` finds for the numbers of all operands.
-fn made(
-    cx: &mut Context,
-    make: impl FnOnce(&Context, &[f64]) -> Traced<(Vec<usize>, Vec<f64>)>,
-) -> Traced<Vec<Value>> {
+fn made(cx: &mut Context, make: impl FnOnce(&Context, &[f64]) -> Traced<(Vec<usize>, Vec<f64>)>) -> Traced<Vec<Value>> {
     let ty = cx.type_attribute("output_datatype")?.unwrap_or(ElementType::Float);
     let mut numbers = Vec::new();
     let mut lasting = true;
