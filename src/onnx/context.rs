@@ -197,17 +197,17 @@ impl<'a> Context<'a> {
         for value in operands {
             tensors.push(match &value.content {
                 Content::Known(constant) => constant.tensor()?,
-                Content::Arrived(tensor) => tensor.clone(),
+                Content::Arrived(arrival) => arrival.tensor()?,
                 _ => return Err(Stop::Stage),
             });
         }
         let results = compute(&tensors)?;
         self.host_step |= !known;
         let value = |(t, ty): (Tensor, &ElementType)| match known {
-            true => Value::known(*ty, t, lasting),
-            false => Value::arrived(*ty, t),
+            true => Ok(Value::known(*ty, t, lasting)),
+            false => Ok(Value::arrived(*ty, t.into())?),
         };
-        Ok(results.into_iter().zip(types).map(value).collect())
+        results.into_iter().zip(types).map(value).collect()
     }
 
     // ---- computing

@@ -6,6 +6,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::formats::ElementType;
 use crate::formats::onnx::OnnxTensor;
+use crate::gpu::Located;
 use crate::graph::ValueId;
 use crate::tensor::{Tensor, Weight};
 
@@ -17,6 +18,62 @@ pub struct Array {
     pub ty: ElementType,
     /// The elements.
     pub tensor: Tensor,
+}
+
+/// A tensor with the element type that ONNX gives it, on the host or on a device: what one run leaves there, another can take.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The element type.
+    pub ty: ElementType,
+    /// The elements.
+    pub value: Located,
+}
+
+impl From<Array> for Placed {
+    fn from(array: Array) -> Self {
+        Placed { ty: array.ty, value: array.tensor.into() }
+    }
+}
+
+impl Placed {
+    /// The elements on the host, brought there where they are not.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device fails or is lost.
+    pub fn to_host(&self) -> Result<Array> {
+        Ok(Array { ty: self.ty, tensor: Arc::unwrap_or_clone(self.value.to_host()?) })
+    }
+}
+
+/// Elements that a run brought, wherever they are; the host has them from when it first asks.
+#[derive(Debug)]
+pub struct Arrival {
+    value: Located,
+    host: OnceLock<Arc<Tensor>>,
+}
+
+impl Arrival {
+    /// Elements at their place.
+    pub fn new(value: Located) -> Arc<Self> {
+        Arc::new(Arrival { value, host: OnceLock::new() })
+    }
+
+    /// The elements at their place.
+    pub fn value(&self) -> &Located {
+        &self.value
+    }
+
+    /// The elements on the host.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device fails or is lost.
+    pub fn tensor(&self) -> Result<Arc<Tensor>> {
+        if let Some(tensor) = self.host.get() {
+            return Ok(tensor.clone());
+        }
+        let tensor = self.value.to_host()?;
+        Ok(self.host.get_or_init(|| tensor).clone())
+    }
 }
 
 /// The element type of a graph's values for elements of that type, if graphs can hold them.
@@ -97,8 +154,8 @@ pub enum Content {
     Known(Arc<Constant>),
     /// A value of the stage's graph.
     Traced(ValueId),
-    /// Earlier stages, a host step or the caller left them on the host; each run has others.
-    Arrived(Arc<Tensor>),
+    /// Earlier stages, a host step or the caller left them; each run has others.
+    Arrived(Arc<Arrival>),
     /// Output of that number of a stage that was not run yet.
     Pending(usize),
     /// What the value of that number at the stage's beginning has.
@@ -124,11 +181,15 @@ impl Value {
     }
 
     /// A value that a run brings. One without elements is the same in all runs.
-    pub fn arrived(ty: ElementType, tensor: Tensor) -> Self {
-        if tensor.is_empty() {
-            return Value::known(ty, tensor, false);
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when a tensor without elements cannot be read.
+    pub fn arrived(ty: ElementType, value: Located) -> Result<Self> {
+        let shape = value.shape().to_vec();
+        if shape.contains(&0) {
+            return Ok(Value::known(ty, Arc::unwrap_or_clone(value.to_host()?), false));
         }
-        Value { ty, shape: tensor.shape().to_vec(), content: Content::Arrived(Arc::new(tensor)) }
+        Ok(Value { ty, shape, content: Content::Arrived(Arrival::new(value)) })
     }
 
     /// The number of dimensions.

@@ -36,6 +36,13 @@ pub struct Case {
     pub labels: Vec<String>,
 }
 
+impl Case {
+    /// What `scripts/fetch.sh` calls the model.
+    pub fn fetched_as(&self) -> &str {
+        self.model.split_once('/').map_or("vit-focus", |(folder, _)| folder)
+    }
+}
+
 /// An input by its name.
 #[derive(Deserialize)]
 pub struct Input {
