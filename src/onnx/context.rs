@@ -286,7 +286,7 @@ impl<'a> Context<'a> {
 
     /// A float expression of operands that are broadcast.
     pub fn elementwise(&mut self, expr: Expr, operands: &[&Value], ty: ElementType) -> Traced<Value> {
-        self.apply(Elementwise { expr }, operands, ty)
+        self.apply(Elementwise::from(expr), operands, ty)
     }
 
     /// `function(x)`, of x's element type.

@@ -145,7 +145,7 @@ fn operands_are_broadcast() {
         [&[130, 65], &[130, 1], &[65]],
     ];
     let case = |s: [&[usize]; 3]| {
-        Case::new(format!("{s:?}"), Elementwise { expr: expr.clone() }, vec![input(s[0], 1), input(s[1], 2), input(s[2], 3)])
+        Case::new(format!("{s:?}"), Elementwise::from(expr.clone()), vec![input(s[0], 1), input(s[1], 2), input(s[2], 3)])
     };
     check(&shapes.map(case));
 }
@@ -155,7 +155,7 @@ fn selections_read_truth_values() {
     let less = Expr::binary(Operator::Less, Expr::operand(0), Expr::float(0.25));
     let expr = Expr::select(less, Expr::call(Function::ToFloat, Expr::operand(1)), Expr::float(f32::INFINITY));
     let operands = vec![input(&[61], 5), int_tensor((0..61).collect(), &[61])];
-    check(&[Case::new("select", Elementwise { expr }, operands)]);
+    check(&[Case::new("select", Elementwise::from(expr), operands)]);
 }
 
 #[test]
