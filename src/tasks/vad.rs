@@ -57,7 +57,7 @@ impl Vad {
     /// Opens a detector, such as `silero_vad.onnx`: inputs `input`, `state` and, for some, `sr`; results probability and state.
     ///
     /// # Errors
-    /// Those of [`Session::load`]; [`Error::Unsupported`] for a model with other inputs.
+    /// Those of [`Session::load`]; [`crate::Error::Unsupported`] for a model with other inputs.
     pub fn open(path: &Path, device: &Device) -> Result<Self> {
         let session = Session::load(path, device)?;
         let mut names: Vec<&str> = session.inputs().map(|i| i.name.as_str()).collect();

@@ -105,3 +105,13 @@ fn batched_products_are_scaled_and_go_through_tails() {
     }
     check(&cases);
 }
+
+#[test]
+fn batched_products_may_be_longer_than_loops() {
+    let mut cases = Vec::new();
+    for layout in [0, 2] {
+        let (op, [a, b]) = product(layout, &[], &[], (2, 5, 300_003));
+        cases.push(Case::new(format!("long, layout {layout}"), op, vec![input(&a, 1), input(&b, 2)]));
+    }
+    check(&cases);
+}

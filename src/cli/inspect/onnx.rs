@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
+use wavelane::formats::ElementType;
 use wavelane::formats::onnx::{Attribute, Dim, Graph, Model, OnnxFile, OnnxTensor, ValueInfo, ValueKind};
 use wavelane::kernel::Caps;
 use wavelane::onnx::{Array, Session, StageSummary, Where, operators};
@@ -144,25 +145,30 @@ fn describe(model: Model, given: &[String]) -> Result<(Vec<StageSummary>, Map<St
         let open = |dim: &Dim| if let Dim::Value(n) = dim { *n } else { 1 };
         let declared = || shape.iter().flatten().map(open).collect();
         let shape: Vec<usize> = shapes.get(info.name.as_str()).cloned().unwrap_or_else(declared);
-        let dtype = if ty.is_float() { DType::F32 } else { DType::I64 };
-        inputs.insert(info.name.clone(), Array { ty: *ty, tensor: Tensor::zeros(dtype, &shape)? });
+        inputs.insert(info.name.clone(), zeros(info, *ty, &shape)?);
     }
     let shapes = inputs.iter().map(|(name, array)| (name.clone(), json!(array.tensor.shape()))).collect();
     Ok((session.describe(&inputs)?, shapes))
 }
-
-/// The most elements of an input that is only described.
-const MOST_ELEMENTS: usize = 1 << 30;
 
 /// `NAME=2x3`; nothing after the sign is a scalar.
 fn parse_shape(text: &str) -> Result<(&str, Vec<usize>)> {
     let wrong = || Error::Request(format!("--input {text}: give NAME=DIMS, such as x=1x3x224x224"));
     let (name, dims) = text.rsplit_once('=').ok_or_else(wrong)?;
     let dims = dims.split(['x', ',']).filter(|_| !dims.is_empty());
-    let shape: Vec<usize> = dims.map(|dim| dim.parse().map_err(|_| wrong())).collect::<Result<_>>()?;
+    Ok((name, dims.map(|dim| dim.parse().map_err(|_| wrong())).collect::<Result<_>>()?))
+}
+
+/// The most elements of an input that is only described.
+const MOST_ELEMENTS: usize = 1 << 28;
+
+/// An input of that shape, all zeros.
+fn zeros(info: &ValueInfo, ty: ElementType, shape: &[usize]) -> Result<Array> {
     let elements = shape.iter().try_fold(1usize, |n, dim| n.checked_mul(*dim)).filter(|n| *n <= MOST_ELEMENTS);
-    elements.ok_or_else(|| Error::Request(format!("--input {text}: more than {MOST_ELEMENTS} elements")))?;
-    Ok((name, shape))
+    let too_many = || Error::Request(format!("the input '{}' of shape {shape:?}: more than {MOST_ELEMENTS} elements", info.name));
+    elements.ok_or_else(too_many)?;
+    let dtype = if ty.is_float() { DType::F32 } else { DType::I64 };
+    Ok(Array { ty, tensor: Tensor::zeros(dtype, shape)? })
 }
 
 fn cost(stages: &[StageSummary], shapes: Map<String, Value>) -> Result<Cost> {

@@ -31,7 +31,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run`].
     pub fn describe(&mut self, inputs: &BTreeMap<String, Array>) -> Result<Vec<StageSummary>> {
-        let mut frames = self.start(inputs)?;
+        let mut frames = self.begin(inputs)?;
         let mut stages = Vec::new();
         loop {
             frames.prune();
@@ -44,7 +44,7 @@ impl Session {
             if stages.len() == MOST_DESCRIBED {
                 return Err(Error::Unsupported(format!("a description of more than {MOST_DESCRIBED} stages")));
             }
-            frames = run_stage(&mut stage, &frames, &live, &mut None)?.0;
+            frames = run_stage(&mut stage, &frames, &live, false, &mut None)?.0;
         }
     }
 }

@@ -74,7 +74,7 @@ impl Ocr {
     /// Opens the models [`FILES`] of a folder.
     ///
     /// # Errors
-    /// Those of [`Session::load`]; [`Error::Unsupported`] for a recogniser without its list of characters.
+    /// Those of [`Session::load`]; [`crate::Error::Unsupported`] for a recogniser without its list of characters.
     pub fn open(folder: &Path, device: &Device) -> Result<Self> {
         let [detector, classifier, recogniser] = FILES.map(|name| Session::load(&folder.join(name), device));
         Ocr::new(detector?, classifier?, recogniser?)
@@ -83,7 +83,7 @@ impl Ocr {
     /// A reader of these models. The recogniser lists its characters in the metadata `character`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a recogniser without that.
+    /// [`crate::Error::Unsupported`] for a recogniser without that.
     pub fn new(detector: Session, classifier: Session, recogniser: Session) -> Result<Self> {
         let list = recogniser.model().metadata.get("character");
         let characters = Characters::new(list.ok_or_else(|| unfit("text", "does not list its characters"))?);
@@ -93,7 +93,7 @@ impl Ocr {
     /// The lines of text in a picture, in reading order. What is no text after all is left out.
     ///
     /// # Errors
-    /// Those of the presets of [`crate::media`] and of [`Session::run`]; [`Error::Unsupported`] for models with other results.
+    /// Those of the presets of [`crate::media`] and of [`Session::run`]; [`crate::Error::Unsupported`] for models with other results.
     pub fn read(&mut self, picture: &Picture) -> Result<Vec<Line>> {
         let prepared = Prepared::new(picture)?;
         let regions = self.find(&prepared.picture)?;

@@ -37,7 +37,10 @@ impl Mask {
         let mut seen = vec![false; self.set.len()];
         let mut found = Vec::new();
         for start in 0..self.set.len() {
-            if seen[start] || found.len() == most {
+            if found.len() == most {
+                break;
+            }
+            if seen[start] {
                 continue;
             }
             let part = self.flood(start, &mut seen);
