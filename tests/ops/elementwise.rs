@@ -2,7 +2,7 @@
 
 use wavelane::kernel::Expr;
 use wavelane::kernel::expr::{Function, Kind, Operator};
-use wavelane::ops::Elementwise;
+use wavelane::ops::{Elementwise, Strided};
 use wavelane::tensor::Tensor;
 
 use crate::harness::{Case, Operand, check, check_with, input};
@@ -173,4 +173,23 @@ fn quotients_are_rounded_correctly() {
     };
     let ends = vec![0.0, 1e-30, 1e30, -1e30];
     check(&[case(a, b, [n, m]), case(ends, vec![2.0, -0.5, 1e30], [4, 3])]);
+}
+
+#[test]
+fn operands_are_read_through_views() {
+    let view = |shape: &[usize], start, steps: &[usize]| Some(Strided { shape: shape.to_vec(), start, steps: steps.to_vec() });
+    let expr = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
+    let views = [
+        // A transpose, a slice that begins later, one element.
+        [view(&[5, 3], 0, &[1, 5]), view(&[5, 3], 4, &[7, 1]), view(&[], 11, &[])],
+        // Broadcast along a dimension that is there, and one that is not; every second.
+        [view(&[5, 3], 2, &[0, 1]), view(&[3], 30, &[2]), None],
+        [view(&[67, 2, 3], 1, &[6, 3, 1]), view(&[2, 1], 5, &[4, 1]), view(&[67, 1, 3], 0, &[1, 9, 67])],
+    ];
+    let case = |views: [Option<Strided>; 3]| {
+        let last = if views[2].is_none() { input(&[5, 1], 3) } else { input(&[201], 3) };
+        let op = Elementwise { expr: expr.clone(), views: views.to_vec() };
+        Case::new(format!("{views:?}"), op, vec![input(&[403], 1), input(&[40], 2), last])
+    };
+    check(&views.map(case));
 }

@@ -2,29 +2,51 @@
 
 use std::collections::HashMap;
 
-use super::merge;
+use super::dead_code;
 use crate::error::Result;
 use crate::graph::{Graph, Node, Origin, Value, ValueId};
 use crate::ops::{Op, Reshape, Strided};
 use crate::shape::Dim;
 
-/// Returns the number of nodes that went.
+/// Returns the number of nodes that read something earlier now, or are gone.
 pub fn run(graph: &mut Graph) -> Result<usize> {
-    let merged = merge::run(graph, compose);
+    let composed = compose_all(graph);
     for node in &mut graph.nodes {
         if let Some(op) = in_place(&graph.values, node) {
             node.op = op.into();
         }
     }
-    Ok(merged + merge::run(graph, compose) + skip_copies(graph))
+    let composed = composed + compose_all(graph) + skip_copies(graph);
+    // What nobody reads any more would pass for a second reader of what it reads.
+    dead_code::run(graph)?;
+    Ok(composed)
 }
 
-fn compose(values: &[Value], consumer: &Node, _: usize, producer: &Node) -> Option<Node> {
+/// Lets views and reshapes read what the view or reshape before them reads.
+fn compose_all(graph: &mut Graph) -> usize {
+    let uses = graph.uses();
+    let mut composed = 0;
+    let mut before: HashMap<ValueId, Node> = HashMap::new();
+    for node in &mut graph.nodes {
+        while let Some(next) = node.inputs.first().and_then(|id| compose(&graph.values, node, before.get(id)?, uses[id.0] == 1)) {
+            *node = next;
+            composed += 1;
+        }
+        if matches!(node.op, Op::View(_) | Op::Reshape(_)) {
+            before.insert(node.outputs[0], node.clone());
+        }
+    }
+    composed
+}
+
+/// `consumer` on the operand of `producer`, whose value nobody else reads if it is `alone`.
+fn compose(values: &[Value], consumer: &Node, producer: &Node, alone: bool) -> Option<Node> {
     let op: Op = match (&consumer.op, &producer.op) {
         (Op::View(outer), Op::View(inner)) => Strided::of_view(inner)?.then(&Strided::of_view(outer)?)?.to_view()?.into(),
         // A view names elements by their places, whatever the shape is.
         (Op::View(outer), Op::Reshape(_)) => outer.clone().into(),
-        (Op::Reshape(outer), Op::View(inner)) => Strided::of_view(inner)?.reshaped(&outer.shape)?.to_view()?.into(),
+        // Where the view is needed as it is, this would be a second copy.
+        (Op::Reshape(outer), Op::View(inner)) if alone => Strided::of_view(inner)?.reshaped(&outer.shape)?.to_view()?.into(),
         (Op::Reshape(outer), Op::Reshape(_)) => outer.clone().into(),
         _ => return None,
     };

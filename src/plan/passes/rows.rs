@@ -1,6 +1,7 @@
 //! What values are in terms of the rows of one value: the walk that recognisers of norms and softmax share.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use super::algebra::{Atom, Power, Sum, Term};
 use crate::dtype::DType;
@@ -26,6 +27,8 @@ pub struct Rows<'a> {
     x: ValueId,
     /// Elements of a row.
     pub n: usize,
+    /// What is known of values already.
+    known: RefCell<HashMap<ValueId, Option<Sum>>>,
 }
 
 impl<'a> Rows<'a> {
@@ -33,20 +36,20 @@ impl<'a> Rows<'a> {
     pub fn new(graph: &'a Graph, producers: &'a HashMap<ValueId, usize>, x: ValueId) -> Option<Self> {
         let ty = &graph.value(x).ty;
         let n = ty.shape.columns().filter(|n| *n > 1 && ty.dtype == DType::F32)?;
-        Some(Rows { graph, producers, x, n })
+        Some(Rows { graph, producers, x, n, known: RefCell::default() })
     }
 
     /// The values of which `id` may be a formula of rows: operands of reductions of rows above it, and what those are made of.
     pub fn candidates(graph: &Graph, producers: &HashMap<ValueId, usize>, node: &Node) -> Vec<ValueId> {
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
         let mut open: Vec<(ValueId, usize)> = node.inputs.iter().map(|id| (*id, 0)).collect();
         while let Some((id, depth)) = open.pop() {
             let Some(above) = producers.get(&id).map(|at| &graph.nodes[*at]) else { continue };
             let reduces = matches!(above.op, Op::Reduce(_));
-            if depth > MOST_DEPTH || !(reduces || matches!(above.op, Op::Elementwise(_) | Op::Reshape(_))) {
+            if !seen.insert(id) || depth > MOST_DEPTH || !(reduces || matches!(above.op, Op::Elementwise(_) | Op::Reshape(_))) {
                 continue;
             }
-            open.extend(above.inputs.iter().filter(|id| !found.contains(*id)).map(|id| (*id, depth + 1)));
+            open.extend(above.inputs.iter().map(|id| (*id, depth + 1)));
             if reduces && !found.contains(&above.inputs[0]) {
                 found.push(above.inputs[0]);
                 let shape = |id: &ValueId| &graph.value(*id).ty.shape;
@@ -103,6 +106,15 @@ impl<'a> Rows<'a> {
         if id == self.x {
             return Some(Sum::atom(Atom::X));
         }
+        if let Some(known) = self.known.borrow().get(&id) {
+            return known.clone();
+        }
+        let sum = self.computed(id, depth);
+        self.known.borrow_mut().insert(id, sum.clone());
+        sum
+    }
+
+    fn computed(&self, id: ValueId, depth: usize) -> Option<Sum> {
         let node = &self.graph.nodes[*self.producers.get(&id)?];
         if depth >= MOST_DEPTH {
             return None;
