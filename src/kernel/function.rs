@@ -215,7 +215,7 @@ impl Function {
         match self {
             F::Silu => x / (1.0 + (-x).exp()),
             // x (1 + tanh(u)) / 2 is x times the sigmoid of 2u, which neither cancels nor overflows to NaN.
-            F::GeluTanh => x / (1.0 + (-1.595_769_1 * (x + 0.044715 * x * x * x)).exp()),
+            F::GeluTanh => x / (1.0 + (-1.595_769 * (x + 0.044715 * x * x * x)).exp()),
             F::Gelu => (0.5 * f64::from(x) * (1.0 + erf(f64::from(x) * std::f64::consts::FRAC_1_SQRT_2))) as f32,
             F::Erf => erf(x.into()) as f32,
             F::Exp => x.exp(),

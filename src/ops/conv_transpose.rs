@@ -70,7 +70,7 @@ impl ConvTranspose {
         let axes = (0..rank).map(|d| self.axis(d, x[d + 2], weight[d + 2])).collect::<Result<Vec<Axis>>>()?;
         let filters = weight[1].checked_mul(self.groups);
         let count = axes.iter().map(|a| a.input).chain([x[0], size_of::<u64>()]);
-        if filters.and_then(|filters| count.fold(Some(filters), |n: Option<usize>, d| n?.checked_mul(d))).is_none() {
+        if filters.and_then(|filters| count.clone().try_fold(filters, usize::checked_mul)).is_none() {
             return refuse(format!("'x' {x:?} and 'weight' {weight:?} make more elements than an address can name"));
         }
         let groups = self.groups;

@@ -89,7 +89,7 @@ fn gelu_by_tanh_is_found_in_its_spellings() {
         let y = m.with(O::Pow, x, 3.0);
         let y = m.with(O::Mul, y, 0.044715);
         let y = m.binary(O::Add, x, y);
-        let y = m.with(O::Mul, y, 1.595_769_1);
+        let y = m.with(O::Mul, y, 1.595_769);
         let y = m.call(F::Sigmoid, y);
         m.binary(O::Mul, x, y)
     });

@@ -122,7 +122,7 @@ impl<'a> Rows<'a> {
         let sum = match &node.op {
             Op::Elementwise(op) => self.expr(op.plain()?, node, depth + 1)?,
             Op::Reduce(op) => self.reduced(op, node, depth + 1)?,
-            Op::Reshape(_) => self.value(node.inputs[0], depth + 1).filter(|sum| made_of_rows(sum))?,
+            Op::Reshape(_) => self.value(node.inputs[0], depth + 1).filter(made_of_rows)?,
             _ => return None,
         };
         self.fits(id, &sum).then_some(sum)
