@@ -4,10 +4,10 @@
 //! instead of a table. `WAVELANE_DEVICE` picks the device by an index or a part of its name; the default is the best one.
 //!
 //! Products with one token are bound by the bytes of their weights, in the packed layout, and are given in GB/s of those
-//! beside the read roof; so are attention of one token (bytes of the cache), argmax and top-k. Products with many tokens and
-//! attention of a prompt are given in GFLOP/s beside the arithmetic roof, norms and softmax in GB/s read and written beside
-//! the copy roof. A share above 100 % says that the data stayed in a cache, which the roof's does not, or that the machine was
-//! busier while the roof was measured.
+//! beside the read roof; so are attention of one token (bytes of the cache), argmax and top-k. Products with many tokens,
+//! convolutions and attention of a prompt are given in GFLOP/s beside the arithmetic roof, norms and softmax in GB/s read and
+//! written beside the copy roof. A share above 100 % says that the data stayed in a cache, which the roof's does not, or that the
+//! machine was busier while the roof was measured.
 
 mod support;
 
@@ -16,7 +16,7 @@ use support::repeat::{Case, Operand, time};
 use support::table::{Cell, Table};
 use support::{Arguments, Result, device, print_head, roof};
 use wavelane::dtype::DType;
-use wavelane::ops::{ArgMax, Attention, BatchMatMul, MatMul, Op, RmsNorm, Softmax, TopK};
+use wavelane::ops::{ArgMax, Attention, BatchMatMul, Conv, MatMul, Op, RmsNorm, Softmax, TopK};
 use wavelane::quant::Format;
 use wavelane::tensor::Tensor;
 
@@ -26,6 +26,18 @@ const SIZE: usize = 4096;
 const BEYOND_CACHES: usize = 256 << 20;
 /// Columns of the logits of SmolLM2.
 const VOCABULARY: usize = 49152;
+
+/// Channels, filters, height and width of the image, height and width of the kernel, stride and groups.
+const CONVOLUTIONS: [(usize, usize, usize, usize, usize, usize); 8] = [
+    (64, 64, 56, 3, 1, 1),
+    (256, 256, 14, 3, 1, 1),
+    (128, 128, 56, 3, 2, 1),
+    (256, 64, 56, 1, 1, 1),
+    (160, 960, 7, 1, 1, 1),
+    (3, 64, 224, 7, 2, 1),
+    (32, 32, 112, 3, 1, 32),
+    (96, 96, 112, 3, 2, 96),
+];
 
 /// What a kernel must do at least, and so which roof it is under.
 enum Work {
@@ -45,7 +57,7 @@ fn main() -> Result<()> {
         print_head(gpu.info(), &roof);
     }
     let columns =
-        &[("kernel", 30), ("shader", 14), ("us", 10), ("spread %", 8), ("rate", 8), ("unit", 7), ("roof", 8), ("% of roof", 9)];
+        &[("kernel", 34), ("shader", 14), ("us", 10), ("spread %", 8), ("rate", 8), ("unit", 7), ("roof", 8), ("% of roof", 9)];
     let mut table = Table::new(columns, arguments.json);
     for (name, work, case) in cases()?.into_iter().filter(|(name, ..)| arguments.wants(name)) {
         let (sample, shader) = time(&gpu, &case)?;
@@ -89,15 +101,18 @@ fn cases() -> Result<Vec<Named>> {
     }
     for t in [1, 512] {
         let gain = Operand::Weight { dtype: DType::F32, shape: vec![SIZE], copies: 1 };
-        let case = Case { op: RmsNorm { epsilon: 1e-5 }.into(), x: [t, SIZE], rest: vec![gain] };
+        let case = Case { op: RmsNorm { epsilon: 1e-5 }.into(), x: vec![t, SIZE], rest: vec![gain] };
         cases.push((format!("rms_norm {t}x{SIZE}"), Work::Move(2 * t * SIZE * 4), case));
     }
-    let case = Case { op: Softmax { log: false }.into(), x: [512, 1024], rest: Vec::new() };
+    let case = Case { op: Softmax { log: false }.into(), x: vec![512, 1024], rest: Vec::new() };
     cases.push(("softmax 512x1024".into(), Work::Move(2 * 512 * 1024 * 4), case));
+    for (channels, filters, size, kernel, stride, groups) in CONVOLUTIONS {
+        cases.push(convolution(channels, filters, size, kernel, stride, groups));
+    }
     cases.push(attention(1, 1024)?);
     cases.push(attention(256, 256)?);
     for (name, op) in [("arg_max", Op::from(ArgMax)), ("top_k 64 of", Op::from(TopK { k: 64 }))] {
-        let case = Case { op, x: [1, VOCABULARY], rest: Vec::new() };
+        let case = Case { op, x: vec![1, VOCABULARY], rest: Vec::new() };
         cases.push((format!("{name} 1x{VOCABULARY}"), Work::Read(VOCABULARY * 4), case));
     }
     Ok(cases)
@@ -115,7 +130,7 @@ fn product(dtype: DType, size: usize, t: usize) -> Result<Named> {
     Ok((
         format!("product {dtype} {size}x{size} T={t}"),
         work,
-        Case { op: MatMul::plain().into(), x: [t, size], rest: vec![weight] },
+        Case { op: MatMul::plain().into(), x: vec![t, size], rest: vec![weight] },
     ))
 }
 
@@ -129,7 +144,21 @@ fn batched(transpose_b: bool, size: usize, t: usize) -> Named {
     let op = BatchMatMul { transpose_b, ..BatchMatMul::plain() };
     let b = Operand::Weight { dtype: DType::F32, shape: vec![size, size], copies };
     let layout = if transpose_b { "b^T" } else { "b" };
-    (format!("a {layout} {size}x{size} T={t}"), work, Case { op: op.into(), x: [t, size], rest: vec![b] })
+    (format!("a {layout} {size}x{size} T={t}"), work, Case { op: op.into(), x: vec![t, size], rest: vec![b] })
+}
+
+/// A convolution of a square image, padded so that stride 1 keeps its size.
+fn convolution(channels: usize, filters: usize, size: usize, kernel: usize, stride: usize, groups: usize) -> Named {
+    let all = |n: usize| vec![n; 2];
+    let (strides, pads) = (all(stride), all(kernel / 2));
+    let op = Conv { strides, pads_begin: pads.clone(), pads_end: pads, groups, ..Conv::plain(2) };
+    let shape = vec![filters, channels / groups, kernel, kernel];
+    let outputs = filters * size.div_ceil(stride).pow(2);
+    let work = Work::Calculate(2 * outputs * shape[1..].iter().product::<usize>());
+    let kind = if groups > 1 { "depthwise" } else { "convolution" };
+    let name = format!("{kind} {channels}->{filters} {kernel}x{kernel}/{stride} {size}x{size}");
+    let weight = Operand::Weight { dtype: DType::F32, shape, copies: 1 };
+    (name, work, Case { op: op.into(), x: vec![1, channels, size, size], rest: vec![weight] })
 }
 
 /// The last `t` of `positions` tokens of one sequence attend to those up to their own: 32 heads of 128 that share 8 heads of
@@ -152,5 +181,5 @@ fn attention(t: usize, positions: usize) -> Result<Named> {
         _ => Work::Calculate(4 * heads * head_dim * (positions - t + 1..=positions).sum::<usize>()),
     };
     let op = Attention { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() };
-    Ok((format!("attention T={t} of {positions}"), work, Case { op: op.into(), x: [t, heads * head_dim], rest }))
+    Ok((format!("attention T={t} of {positions}"), work, Case { op: op.into(), x: vec![t, heads * head_dim], rest }))
 }

@@ -1,4 +1,4 @@
-// out[p, s] = updates[t, s] where tuple t is the last that names slice p, data[p, s] where none does; out[p, 0] holds 1 + t, or 0.
+// out[p, s] = updates[t, s] where tuple t is the last that names slice p, else data[p, s]; out[p, 0] holds 1 + t, or 0.
 //
 //   data     [slices, slice] words
 //   updates  [tuples, slice] words

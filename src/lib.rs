@@ -10,6 +10,8 @@ pub mod generate;
 pub mod gpu;
 pub mod graph;
 pub mod kernel;
+#[cfg(any(feature = "audio", feature = "image"))]
+pub mod media;
 pub mod models;
 pub mod onnx;
 pub mod ops;
@@ -17,9 +19,12 @@ pub mod plan;
 pub mod quant;
 pub mod session;
 pub mod shape;
+#[cfg(all(feature = "audio", feature = "image"))]
+pub mod tasks;
 pub mod tensor;
 #[cfg(feature = "text")]
 pub mod tokenizer;
 
 pub use dtype::DType;
 pub use error::{Error, Result};
+pub use onnx::Session;

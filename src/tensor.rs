@@ -315,6 +315,11 @@ impl Weight {
         (Arc::as_ptr(&self.owner).cast::<u8>() as usize, self.range.start, self.range.end)
     }
 
+    /// Whether nothing but this weight keeps its bytes.
+    pub fn is_only_owner(&self) -> bool {
+        Arc::strong_count(&self.owner) == 1
+    }
+
     /// All values as f32.
     ///
     /// # Errors

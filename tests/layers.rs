@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// From the ground up; names in one line do not use one another.
 const LAYERS: &[&[&str]] = &[
     &["error"],
-    &["dtype", "tokenizer"],
+    &["dtype", "media", "tokenizer"],
     &["quant"],
     &["shape", "tensor"],
     &["kernel"],
@@ -18,8 +18,8 @@ const LAYERS: &[&[&str]] = &[
     &["gpu"],
     &["session"],
     &["formats"],
-    &["models"],
-    &["generate"],
+    &["models", "onnx"],
+    &["generate", "tasks"],
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

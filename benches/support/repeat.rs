@@ -5,9 +5,9 @@ use std::sync::Arc;
 use wavelane::dtype::DType;
 use wavelane::gpu::{Gpu, Runner, WeightStore};
 use wavelane::graph::{Graph, GraphBuilder, ValueId};
-use wavelane::ops::{Embed, GatherRows, Op};
+use wavelane::ops::{Embed, GatherRows, Op, Reshape};
 use wavelane::plan::Request;
-use wavelane::shape::{Shape, Symbols};
+use wavelane::shape::{Shape, Symbols, TensorType};
 use wavelane::tensor::{Tensor, Weight};
 
 use super::Result;
@@ -35,8 +35,8 @@ pub enum Operand {
 pub struct Case {
     /// The op.
     pub op: Op,
-    /// Shape of operand 0, f32 `[T, columns]`.
-    pub x: [usize; 2],
+    /// Shape of operand 0, f32.
+    pub x: Vec<usize>,
     /// The other operands.
     pub rest: Vec<Operand>,
 }
@@ -75,11 +75,28 @@ fn weight(operand: &Operand) -> Result<Option<Weight>> {
     Ok(Some(Weight::new(*dtype, shape, Arc::new(bytes), 0..n)?))
 }
 
+/// Rows and columns of a tensor.
+fn matrix(shape: &[usize]) -> [usize; 2] {
+    let columns = shape.last().copied().unwrap_or(1);
+    [shape.iter().product::<usize>() / columns, columns]
+}
+
+/// The shape of the op's first result.
+fn result_shape(case: &Case) -> Result<Vec<usize>> {
+    let rest = case.rest.iter().map(|operand| match operand {
+        Operand::Weight { dtype, shape, .. } | Operand::Cache(dtype, shape) => TensorType::new(*dtype, &shape[..]),
+        Operand::Indices(tensor) => TensorType::new(tensor.dtype(), tensor.shape()),
+    });
+    let types: Vec<TensorType> = [TensorType::new(DType::F32, &case.x[..])].into_iter().chain(rest).collect();
+    let results = case.op.rule().infer(&types.iter().collect::<Vec<_>>())?;
+    Ok(results.first().ok_or("the op has no result")?.shape.resolve(&Symbols::new())?)
+}
+
 /// The graph of `n` repetitions with its inputs. Values that are no results come first and are the same for every `n`, so
 /// that all graphs of a case share their weights.
 fn build(case: &Case, weights: &[Option<Weight>], n: usize) -> Result<(Graph, Vec<Tensor>)> {
     let mut b = GraphBuilder::new();
-    let [t, columns] = case.x;
+    let [t, columns] = matrix(&case.x);
     let table = Weight::from_f32(&[TABLE, columns], &super::random::Numbers::new(2).units(TABLE * columns))?;
     let table = b.weight("table", table);
     let indices = Tensor::u32(&[t], (0..t).map(|i| (i % TABLE) as u32).collect())?;
@@ -100,15 +117,18 @@ fn build(case: &Case, weights: &[Option<Weight>], n: usize) -> Result<(Graph, Ve
         });
     }
 
-    let first = b.one("x", Embed, &[indices, table])?;
+    let result = result_shape(case)?;
+    let rows = b.one("rows", Embed, &[indices, table])?;
+    let first = b.one("x", Reshape { shape: case.x.clone() }, &[rows])?;
     let mut x = first;
     for i in 0..n {
         let operands: Vec<ValueId> = [x].into_iter().chain(rest.iter().map(|turn| turn[i % turn.len()])).collect();
         let results = b.node(format!("repetition {i}"), case.op.clone(), &operands)?;
         if matches!(case.op, Op::ArgMax(_) | Op::TopK(_)) {
             results.into_iter().for_each(|result| b.output(result));
-        } else if (i + 1) % CHAIN == 0 || i + 1 == n {
-            let part = b.one(format!("row {i}"), GatherRows, &[results[0], row])?;
+        } else if result != case.x || (i + 1) % CHAIN == 0 || i + 1 == n {
+            let rows = b.one(format!("rows {i}"), Reshape { shape: matrix(&result).into() }, &[results[0]])?;
+            let part = b.one(format!("row {i}"), GatherRows, &[rows, row])?;
             b.output(part);
             x = first;
         } else {

@@ -11,7 +11,7 @@ use crate::models::Outputs;
 use crate::ops::cache_write::NO_SLOT;
 use crate::plan::{Plan, Request};
 use crate::session::pages::{CacheShape, PagePool};
-use crate::session::{Device, Session};
+use crate::session::{Device, GraphSession};
 use crate::shape::Symbols;
 use crate::tensor::Tensor;
 
@@ -24,7 +24,7 @@ type Observer = Box<dyn FnMut(&Checked) + Send>;
 /// One text under way.
 pub struct Sequence {
     engine: Engine,
-    session: Session,
+    session: GraphSession,
     graph: Arc<crate::graph::Graph>,
     /// What each pass changed in the graph.
     passes: Vec<(&'static str, usize)>,
@@ -52,7 +52,7 @@ impl Sequence {
     pub(super) fn new(engine: Engine, cache: CacheShape, dtype: DType, chunk: usize, progress: Progress<'_>) -> Result<Self> {
         let (graph, passes) = engine.model().graph(&cache, dtype)?;
         let graph = Arc::new(graph);
-        let mut session = Session::new(engine.device(), graph.clone(), engine.weights().cloned())?;
+        let mut session = GraphSession::new(engine.device(), graph.clone(), engine.weights().cloned())?;
         session.prepare(&request(1, 1, &[Outputs::BEST]), progress)?;
         let pool = PagePool::new(cache);
         Ok(Sequence { engine, session, graph, passes, cache, pool, tokens: Vec::new(), chunk, observer: None })
@@ -86,7 +86,7 @@ impl Sequence {
     /// The plan of a step of `tokens` tokens that yields the best next token; none on the CPU.
     ///
     /// # Errors
-    /// As [`Session::prepare`].
+    /// As [`GraphSession::prepare`].
     pub fn plan(&mut self, tokens: usize) -> Result<Option<Arc<Plan>>> {
         self.session.prepare(&request(tokens, 1, &[Outputs::BEST]), &mut |_, _| {})
     }

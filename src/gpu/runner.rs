@@ -58,6 +58,16 @@ impl Runner {
         &self.gpu
     }
 
+    /// The graph.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The plans that are ready, the one used last at the end.
+    pub fn plans(&self) -> impl Iterator<Item = &Arc<Plan>> {
+        self.ready.iter().map(|executable| &executable.plan)
+    }
+
     /// Bytes of the arena and of the states.
     pub fn bytes(&self) -> u64 {
         self.storage.arena.size() + self.storage.states.values().map(wgpu::Buffer::size).sum::<u64>()

@@ -6,11 +6,9 @@
 mod builder;
 mod dump;
 pub mod interpreter;
-mod patch;
 pub mod verify;
 
 pub use builder::GraphBuilder;
-pub use patch::Patch;
 
 use crate::ops::Op;
 use crate::shape::TensorType;

@@ -212,10 +212,10 @@ impl<'a> Context<'a> {
 
     // ---- computing
 
-    /// Applies a graph op with one result of type `ty`.
+    /// Applies a graph op whose first result is wanted, of type `ty`.
     pub fn apply(&mut self, op: impl Into<Op>, operands: &[&Value], ty: ElementType) -> Traced<Value> {
-        let mut values = self.apply_all(op, operands, &[ty])?;
-        values.pop().ok_or_else(|| self.error("an op without results"))
+        let values = self.apply_all(op, operands, &[ty])?;
+        values.into_iter().next().ok_or_else(|| self.error("an op without results"))
     }
 
     /// Applies a graph op with several results.

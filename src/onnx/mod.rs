@@ -7,12 +7,12 @@
 
 mod context;
 mod frames;
-mod model;
 mod ops;
+mod session;
 mod tracer;
 mod value;
 mod walk;
 
-pub use model::OnnxModel;
 pub use ops::{Operator, Where, operators};
+pub use session::{Session, StageSummary};
 pub use value::Array;

@@ -11,6 +11,9 @@ use crate::ops::{Input, Op};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::Tensor;
 
+/// Elements of a constant that is computed while a model is traced, at most.
+const MOST_FOLDED: usize = 1 << 28;
+
 /// Why tracing a node ends early.
 #[derive(Debug)]
 pub enum Stop {
@@ -186,6 +189,10 @@ impl Tracer {
             })
         };
         if operands.iter().all(|v| v.constant().is_some()) {
+            let count = |t: &TensorType| shape(t).iter().try_fold(1usize, |n, d| n.checked_mul(*d)).unwrap_or(usize::MAX);
+            if outputs.iter().any(|t| count(t) > MOST_FOLDED) {
+                return Err(Error::Unsupported(format!("a constant of {}", outputs[0])));
+            }
             return self.fold(&op, operands, &outputs.iter().enumerate().map(|(i, t)| ty(i, t)).collect::<Vec<_>>());
         }
         if outputs.iter().all(|t| shape(t).contains(&0)) {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::formats::ElementType;
 use crate::formats::onnx::OnnxTensor;
 use crate::graph::ValueId;
-use crate::tensor::{Tensor, Weight};
+use crate::tensor::{Data, Tensor, Weight};
 
 /// A tensor with the element type that ONNX gives it: [`crate::tensor::Data::F32`] holds all its floats, `I64` all its integers
 /// and truth values.
@@ -26,6 +26,20 @@ pub fn graph_type(ty: ElementType) -> Option<DType> {
         () if ty.is_float() => Some(DType::F32),
         () if ty.is_integer() => Some(DType::I64),
         () => None,
+    }
+}
+
+/// A result of a graph as elements of type `ty`: what devices hold of unsigned integers from 2^31 up is negative there.
+pub fn from_device(result: &Arc<Tensor>, ty: ElementType) -> Arc<Tensor> {
+    match result.data() {
+        Data::I64(v) if ty == ElementType::Uint32 && v.iter().any(|n| *n < 0) => {
+            let mut tensor = result.as_ref().clone();
+            if let Data::I64(v) = tensor.data_mut() {
+                v.iter_mut().for_each(|n| *n = i64::from(*n as u32));
+            }
+            Arc::new(tensor)
+        }
+        _ => result.clone(),
     }
 }
 

@@ -7,8 +7,8 @@ use crate::kernel::{Caps, Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
-/// The operands one after another along `axis`. Inputs: one or more tensors of one element type, f32 or i64, whose shapes differ
-/// only in dimension `axis`. Output: that shape with the sum of those dimensions.
+/// The operands one after another along `axis`. Inputs: one or more tensors of one element type, f32 or i64, whose shapes
+/// differ only in dimension `axis`. Output: that shape with the sum of those dimensions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Concat {
     /// The dimension that grows.

@@ -49,8 +49,8 @@ fn eliminate(a: &mut [f64], n: usize, width: usize) -> f64 {
 
 /// The sum of |cofactor i, j| times the sum of |U| in column j, where U is what [`eliminate`] leaves.
 ///
-/// The cofactors are those of the inverse times the determinant. Where there is none, Hadamard's inequality bounds them: none is larger
-/// than the product of the lengths of all other rows.
+/// The cofactors are those of the inverse times the determinant. Where there is none, Hadamard's inequality bounds them: none
+/// is larger than the product of the lengths of all other rows.
 fn sensitivity(x: &[f32], n: usize) -> f64 {
     let width = 2 * n;
     let mut a: Vec<f64> = vec![0.0; n * width];
@@ -99,10 +99,10 @@ impl Rule for Determinant {
         Ok(vec![Tensor::f32(shape, values)?, Tensor::zeros(DType::F32, &[n, n, matrices])?])
     }
 
-    /// Elimination in f32 gives the exact factors of a matrix that is off by E, with `|E i, j| <= (n + 5) roundings` times the sum of
-    /// |U| in column j (Higham, Accuracy and Stability of Numerical Algorithms, theorem 9.3, with pivots no smaller than what they
-    /// divide; 5 for divisions of 2.5 units); the determinant moves by the sum of E times the cofactors, and n products round again.
-    /// Twice that allows for other pivots and for higher powers of E.
+    /// Elimination in f32 gives the exact factors of a matrix that is off by E, with `|E i, j| <= (n + 5) roundings` times the
+    /// sum of |U| in column j (Higham, Accuracy and Stability of Numerical Algorithms, theorem 9.3, with pivots no smaller than
+    /// what they divide; 5 for divisions of 2.5 units); the determinant moves by the sum of E times the cofactors, and n
+    /// products round again. Twice that allows for other pivots and for higher powers of E.
     fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
         let x = inputs[0].dense()?;
         let (_, n) = square(x.shape()).unwrap_or_default();
@@ -114,7 +114,8 @@ impl Rule for Determinant {
         Ok(vec![Tolerance::Absolute(allowed), Tolerance::Absolute(vec![f32::INFINITY; outputs[1].len()])])
     }
 
-    /// One lane for each matrix. Their copies in the work space lie interleaved, so that neighbouring lanes meet neighbouring words.
+    /// One lane for each matrix. Their copies in the work space lie interleaved, so that neighbouring lanes meet neighbouring
+    /// words.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, out, work) = (&cx.inputs[0], &cx.outputs[0], &cx.outputs[1]);
         let params = vec![out.len() as u32, x.columns() as u32];

@@ -11,8 +11,9 @@ use crate::tensor::Tensor;
 
 /// `out[c] = data[c with indices[c] in the place of c_axis]`.
 ///
-/// Inputs: `data` f32 or i64, `indices` i64 of the same rank, whose other dimensions are at most those of `data`; negative indices
-/// count from the end. Output: the shape of `indices`. The reference refuses indices outside, devices take the nearest place.
+/// Inputs: `data` f32 or i64, `indices` i64 of the same rank, whose other dimensions are at most those of `data`; negative
+/// indices count from the end. Output: the shape of `indices`. The reference refuses indices outside, devices take the nearest
+/// place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatherElements {
     /// The dimension of `data` that indices run along.

@@ -10,8 +10,9 @@ use crate::tensor::Tensor;
 /// `out[b.., t.., s..] = data[b.., indices[b.., t.., 0], .., indices[b.., t.., k - 1], s..]`.
 ///
 /// Inputs: `data` f32 or i64; `indices` i64, whose last dimension k is the length of the tuples, and whose first `batch_dims`
-/// dimensions are those of `data`; negative indices count from the end. Output: the shape of `indices` without its last dimension,
-/// then the dimensions of `data` that no index names. The reference refuses indices outside, devices take the nearest place.
+/// dimensions are those of `data`; negative indices count from the end. Output: the shape of `indices` without its last
+/// dimension, then the dimensions of `data` that no index names. The reference refuses indices outside, devices take the
+/// nearest place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatherNd {
     /// Leading dimensions that `data` and `indices` go through together.

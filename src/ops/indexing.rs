@@ -61,7 +61,8 @@ pub(super) fn pick(x: &Tensor, shape: &[usize], sources: &[usize]) -> Result<Ten
     Tensor::new(shape, data)
 }
 
-/// Where the elements of the slices at `places` along `axis` of a tensor of `dims` lie, for every slice before that axis in turn.
+/// Where the elements of the slices at `places` along `axis` of a tensor of `dims` lie, for every slice before that axis in
+/// turn.
 pub(super) fn slices_at(dims: &[usize], axis: usize, places: &[usize]) -> Vec<usize> {
     let (outer, n, inner) = (product(&dims[..axis]), dims[axis], product(&dims[axis + 1..]));
     let slice = |o: usize, p: usize| (o * n + p) * inner..(o * n + p + 1) * inner;

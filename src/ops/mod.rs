@@ -11,11 +11,11 @@ pub mod cache_write;
 mod col2im;
 mod columns;
 mod concat;
+pub mod conv;
 mod conv_transpose;
 mod cumulative;
 mod deform_columns;
 mod determinant;
-pub mod conv;
 pub mod elementwise;
 mod embed;
 mod fold;
@@ -23,6 +23,7 @@ mod gather;
 mod gather_elements;
 mod gather_nd;
 mod gather_rows;
+pub mod grid_sample;
 pub mod host;
 mod indexing;
 pub mod lowering;
@@ -32,9 +33,12 @@ mod normalize;
 pub mod pool;
 pub mod random;
 mod reduce;
+mod resample;
+pub mod resample_taps;
 mod reshape;
 mod reverse_rows;
 mod rms_norm;
+pub mod roi_align;
 pub mod rope;
 pub mod scatter;
 mod scatter_elements;
@@ -68,6 +72,7 @@ pub use gather::Gather;
 pub use gather_elements::GatherElements;
 pub use gather_nd::GatherNd;
 pub use gather_rows::GatherRows;
+pub use grid_sample::GridSample;
 pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
@@ -75,9 +80,11 @@ pub use normalize::{Norm, Normalize};
 pub use pool::Pool;
 pub use random::Random;
 pub use reduce::Reduce;
+pub use resample::Resample;
 pub use reshape::Reshape;
 pub use reverse_rows::ReverseRows;
 pub use rms_norm::RmsNorm;
+pub use roi_align::RoiAlign;
 pub use rope::{Pairing, Rope};
 pub use scatter_elements::ScatterElements;
 pub use scatter_nd::ScatterNd;
@@ -261,15 +268,18 @@ ops! {
     GatherElements,
     GatherNd,
     GatherRows,
+    GridSample,
     MatMul,
     Nll,
     Normalize,
     Pool,
     Random,
     Reduce,
+    Resample,
     Reshape,
     ReverseRows,
     RmsNorm,
+    RoiAlign,
     Rope,
     ScatterElements,
     ScatterNd,

@@ -30,9 +30,9 @@ pub enum Distribution {
 
 /// Random f32 numbers, the same in every run and on every device. No inputs. Output: f32 of `shape`.
 ///
-/// Element i is made of the bits of [`hash`]`(seed, i)`. Uniform numbers are `low + (high - low) u`, with the [`unit`] u of 24 bits;
-/// normal ones are `mean + scale sqrt(-2 ln v) cos(2 pi u)` (Box and Muller 1958, doi:10.1214/aoms/1177706645), with the units of
-/// elements 2i and 2i + 1, v in (0, 1].
+/// Element i is made of the bits of [`hash`]`(seed, i)`. Uniform numbers are `low + (high - low) u`, with the [`unit()`] u of
+/// 24 bits; normal ones are `mean + scale sqrt(-2 ln v) cos(2 pi u)` (Box and Muller 1958, doi:10.1214/aoms/1177706645), with
+/// the units of elements 2i and 2i + 1, v in (0, 1].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Random {
     /// How they are distributed.
@@ -43,11 +43,12 @@ pub struct Random {
     pub shape: Vec<usize>,
 }
 
-/// One round of a hash of 32 bits: a step of a linear congruential generator, and then the output permutation RXS-M-XS of the PCG family
-/// (O'Neill 2014, HMC-CS-2014-0905; as a hash: Jarzynski and Olano 2020, Journal of Computer Graphics Techniques 9(3)).
+/// One round of a hash of 32 bits: a step of a linear congruential generator, and then the output permutation RXS-M-XS of the
+/// PCG family (O'Neill 2014, HMC-CS-2014-0905; as a hash: Jarzynski and Olano 2020, Journal of Computer Graphics Techniques
+/// 9(3)).
 ///
-/// The constants are this crate's: the first 32 bits of the fractions of the square roots of 5, 2 and 3, of which the last two are odd;
-/// those of the first end in 101, so that the generator has its full period.
+/// The constants are this crate's: the first 32 bits of the fractions of the square roots of 5, 2 and 3, of which the last two
+/// are odd; the last three bits of the first are made 101, so that the generator has its full period.
 fn scramble(x: u32) -> u32 {
     let state = x.wrapping_mul(0x3c6e_f375).wrapping_add(0x6a09_e667);
     let word = (state >> ((state >> 28) + 4) ^ state).wrapping_mul(0xbb67_ae85);

@@ -8,11 +8,11 @@ use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
-/// `out[c] = x[c with lengths[b] - 1 - t in the place of t]` where t, the coordinate along `time_axis`, is less than `lengths[b]`, b
-/// being the coordinate along `batch_axis`; elsewhere `out[c] = x[c]`.
+/// `out[c] = x[c with lengths[b] - 1 - t in the place of t]` where t, the coordinate along `time_axis`, is less than
+/// `lengths[b]`, b being the coordinate along `batch_axis`; elsewhere `out[c] = x[c]`.
 ///
-/// Inputs: `x` f32 or i64, `lengths` i64 of one dimension, that of `batch_axis`, from 0 to the dimension of `time_axis`. Output: the
-/// shape of `x`. The reference refuses other lengths, devices take the nearest.
+/// Inputs: `x` f32 or i64, `lengths` i64 of one dimension, that of `batch_axis`, from 0 to the dimension of `time_axis`.
+/// Output: the shape of `x`. The reference refuses other lengths, devices take the nearest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReverseRows {
     /// The dimension that counts sequences.

@@ -39,7 +39,8 @@ impl Update {
         self.operator().map_or(update, |operator| operator.apply(old, update))
     }
 
-    /// `data` after the updates, in order: each target is the place of an element in `data`, and that of its update in `updates`.
+    /// `data` after the updates, in order: each target is the place of an element in `data`, and that of its update in
+    /// `updates`.
     pub(super) fn apply(
         self,
         data: &Tensor,
@@ -67,8 +68,8 @@ impl Update {
         Ok(out)
     }
 
-    /// Exact: updates come in a fixed order, and every sum and product is correctly rounded. What devices may do is to take what is
-    /// too small for a normal number as 0, wherever they compute.
+    /// Exact: updates come in a fixed order, and every sum and product is correctly rounded. What devices may do is to take
+    /// what is too small for a normal number as 0, wherever they compute.
     pub(super) fn tolerance(self, out: &Tensor) -> Tolerance {
         match (self, out.dtype()) {
             (Update::None, _) | (_, DType::I64) => Tolerance::Exact,

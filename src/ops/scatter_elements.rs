@@ -11,12 +11,12 @@ use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
-/// `out = data`, and then `out[c with indices[c] in the place of c_axis] = reduction(there, updates[c])` for all c of `indices`, in
-/// row-major order.
+/// `out = data`, and then `out[c with indices[c] in the place of c_axis] = reduction(there, updates[c])` for all c of
+/// `indices`, in row-major order.
 ///
-/// Inputs: `data` f32 or i64; `indices` i64 of the same rank, whose other dimensions are at most those of `data`; `updates` of the
-/// type of `data` and the shape of `indices`. Negative indices count from the end. Output: the shape of `data`. The reference
-/// refuses indices outside, devices take the nearest place.
+/// Inputs: `data` f32 or i64; `indices` i64 of the same rank, whose other dimensions are at most those of `data`; `updates` of
+/// the type of `data` and the shape of `indices`. Negative indices count from the end. Output: the shape of `data`. The
+/// reference refuses indices outside, devices take the nearest place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScatterElements {
     /// The dimension of `data` that indices run along.
@@ -49,8 +49,8 @@ impl Rule for ScatterElements {
         Ok(vec![self.reduction.tolerance(&outputs[0])])
     }
 
-    /// A copy of `data`, and then one lane for each line of `indices` along the axis: lines meet different elements, so that the
-    /// order within them is all that matters.
+    /// A copy of `data`, and then one lane for each line of `indices` along the axis: lines meet different elements, so that
+    /// the order within them is all that matters.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let ([data, indices, updates], out) = (operands("ScatterElements", cx.inputs.iter().collect())?, &cx.outputs[0]);
         cx.emit(copy(data, out, [data.len(), data.len(), 0], cx.caps));

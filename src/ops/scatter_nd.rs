@@ -10,12 +10,13 @@ use crate::kernel::{Caps, Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
-/// `out = data`, and then `out[indices[t.., 0], .., indices[t.., k - 1], s..] = reduction(there, updates[t.., s..])` for all t, in
-/// row-major order.
+/// `out = data`, and then `out[indices[t.., 0], .., indices[t.., k - 1], s..] = reduction(there, updates[t.., s..])` for all t,
+/// in row-major order.
 ///
-/// Inputs: `data` f32 or i64; `indices` i64, whose last dimension k is the length of the tuples; `updates` of the type of `data`, with
-/// the shape of `indices` without its last dimension, then the dimensions of `data` that no index names. Negative indices count from
-/// the end. Output: the shape of `data`. The reference refuses indices outside, devices take the nearest place.
+/// Inputs: `data` f32 or i64; `indices` i64, whose last dimension k is the length of the tuples; `updates` of the type of
+/// `data`, with the shape of `indices` without its last dimension, then the dimensions of `data` that no index names. Negative
+/// indices count from the end. Output: the shape of `data`. The reference refuses indices outside, devices take the nearest
+/// place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScatterNd {
     /// How updates meet elements.
@@ -47,9 +48,9 @@ impl Rule for ScatterNd {
         Ok(vec![self.reduction.tolerance(&outputs[0])])
     }
 
-    /// Without a reduction, the last of the tuples that name a slice is found first, by an atomic maximum, and then every element of
-    /// the output by itself takes what is its own. With one, order matters, and each lane walks all tuples for one element of the
-    /// slices.
+    /// Without a reduction, the last of the tuples that name a slice is found first, by an atomic maximum, and then every
+    /// element of the output by itself takes what is its own. With one, order matters, and each lane walks all tuples for one
+    /// element of the slices.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let ([data, indices, updates], out) = (operands("ScatterNd", cx.inputs.iter().collect())?, &cx.outputs[0]);
         if self.reduction == Update::None {
@@ -76,8 +77,8 @@ impl Rule for ScatterNd {
     }
 }
 
-/// The dispatches that replace slices. Until the end, the first word of every slice of the output holds which tuple was the last to
-/// name the slice, counted from 1, and 0 where none did.
+/// The dispatches that replace slices. Until the end, the first word of every slice of the output holds which tuple was the
+/// last to name the slice, counted from 1, and 0 where none did.
 fn replace(data: &Operand, indices: &Operand, updates: &Operand, out: &Operand, caps: &Caps) -> Vec<Dispatch> {
     let (picked, slice) = data.shape.split_at(indices.columns());
     let (slices, slice) = (product(picked), product(slice));

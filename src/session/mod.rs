@@ -55,21 +55,21 @@ impl fmt::Debug for Device {
 pub type Observer<'a> = &'a mut dyn FnMut(&Checked);
 
 /// A graph with its states on one device.
-pub struct Session(Backend);
+pub struct GraphSession(Backend);
 
 enum Backend {
     Cpu { graph: Arc<Graph>, states: States, parts: Vec<(Vec<usize>, Arc<Graph>)> },
     Gpu(Runner),
 }
 
-impl Session {
+impl GraphSession {
     /// A session of an optimised graph with its states at zero. `weights`, where sessions share them, belong to the same
     /// graph or one with the same weights at the same places.
     ///
     /// # Errors
     /// [`crate::Error::Device`] when the device runs out of memory, [`crate::Error::Unsupported`] when a state exceeds its limits.
     pub fn new(device: &Device, graph: Arc<Graph>, weights: Option<Arc<WeightStore>>) -> Result<Self> {
-        Ok(Session(match device {
+        Ok(GraphSession(match device {
             Device::Cpu => Backend::Cpu { states: States::zeros(&graph)?, graph, parts: Vec::new() },
             Device::Gpu(gpu) => Backend::Gpu(Runner::new(gpu, graph, weights.unwrap_or_else(|| WeightStore::new(gpu)))?),
         }))
@@ -109,7 +109,7 @@ impl Session {
         }
     }
 
-    /// Like [`Session::run`], with every step compared with the reference; on the CPU there is nothing to compare.
+    /// Like [`GraphSession::run`], with every step compared with the reference; on the CPU there is nothing to compare.
     ///
     /// # Errors
     /// [`crate::Error::Check`] naming the first step that differs.
@@ -117,6 +117,22 @@ impl Session {
         match &mut self.0 {
             Backend::Gpu(runner) => runner.check(request, &inputs, seen),
             Backend::Cpu { .. } => self.run(request, inputs),
+        }
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        match &self.0 {
+            Backend::Cpu { graph, .. } => graph,
+            Backend::Gpu(runner) => runner.graph(),
+        }
+    }
+
+    /// The plan that was used last; none on the CPU, nor before the first run.
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        match &self.0 {
+            Backend::Cpu { .. } => None,
+            Backend::Gpu(runner) => runner.plans().last(),
         }
     }
 

@@ -62,6 +62,14 @@ fn convolutions_match_the_reference() {
         cases.push(case(with(rank, 1, (0, 0), 1), x, weight));
         cases.push(case(with(rank, 2, (1, 1), 1), x, weight));
     }
+    // Rows of 3 x 3 taps: one segment of 28 outputs and two of 14, whole, with one more and with two less, with and without a border.
+    for (height, width) in [(2, 28), (7, 56), (4, 14), (9, 27), (13, 13), (5, 55), (11, 40)] {
+        for (pads, filters) in [((1, 1), 17), ((0, 0), 8), ((2, 0), 4)] {
+            let size = [height + 2 - pads.0 - pads.1, width + 2 - pads.0 - pads.1];
+            let conv = Conv { groups: 2, ..with(2, 1, pads, 1) };
+            cases.push(case(conv, &[2, 8, size[0], size[1]], &[2 * filters, 4, 3, 3]));
+        }
+    }
     // One channel a group: strides above and below the kernel's width, runs of 8 and one more, two filters a channel.
     for (stride, width, filters) in [(1, 3, 1), (2, 3, 2), (3, 2, 1), (1, 7, 1), (2, 5, 1), (2, 1, 1)] {
         for columns in [1, 8, 19] {

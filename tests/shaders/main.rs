@@ -64,6 +64,7 @@ fn every_op_is_covered() {
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
+    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))
@@ -88,9 +89,8 @@ fn subgroups_are_used_only_where_every_subgroup_is_large_enough() {
         let kernel = &dispatch.kernel;
         let lanes = kernel.consts.iter().find(|(name, _)| name == "LANES").map_or(8, |(_, lanes)| *lanes);
         if linker::link(kernel).unwrap().contains("subgroup")
-            && kernel.providers.iter().any(|p| *p == "reduce/subgroup" || p.ends_with("_broadcast"))
-            && (kernel.shader == "conv_rows"
-                || kernel.providers.iter().any(|p| *p == "reduce/subgroup" || *p == "load/x_broadcast"))
+            && (kernel.shader.starts_with("conv_")
+                || kernel.providers.iter().any(|p| *p == "reduce/subgroup" || p.ends_with("_broadcast")))
         {
             assert!(caps.subgroup.is_some_and(|(min, _)| min >= lanes), "{kernel} on {caps:?}");
         }

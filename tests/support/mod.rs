@@ -17,6 +17,24 @@ pub fn vocabularies_path() -> Option<PathBuf> {
     present(cache_folder().join("ggml-vocab"), "scripts/fetch_tokenizer_goldens.sh")
 }
 
+/// The file at `path` in the cache folder, which `scripts/fetch.sh NAME` puts there. `None`, after saying so, if it is absent; that
+/// fails the test where `WAVELANE_REQUIRE_MODELS` is set.
+pub fn optional_model(path: &str, name: &str) -> Option<PathBuf> {
+    let path = cache_folder().join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    let absent = format!("{} is absent; scripts/fetch.sh {name} fetches it", path.display());
+    assert!(std::env::var_os("WAVELANE_REQUIRE_MODELS").is_none(), "{absent}");
+    eprintln!("skipped: {absent}");
+    None
+}
+
+/// The picture enlarger, under the same conditions as [`optional_model`].
+pub fn upscaler_path() -> Option<PathBuf> {
+    optional_model("realesrgan/REALESRGAN_ANIMAVIDEOV3_UP4X.safetensors", "realesrgan")
+}
+
 /// Where the scripts put what they fetch: `WAVELANE_CACHE`, else `wavelane` in the user's cache folder.
 pub fn cache_folder() -> PathBuf {
     let folder = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -3,12 +3,14 @@
 use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
-use super::window::Window;
+use super::window::{Window, list, pads};
 use super::{Operator, device};
 use crate::kernel::Expr;
-use crate::ops::Conv;
+use crate::kernel::expr::Operator as Op;
+use crate::ops::{BatchMatMul, Col2Im, Conv, ConvTranspose, DeformColumns};
 
-pub const OPERATORS: &[Operator] = &[device("Conv", conv)];
+pub const OPERATORS: &[Operator] =
+    &[device("Col2Im", col2im), device("Conv", conv), device("ConvTranspose", conv_transpose), device("DeformConv", deform_conv)];
 
 /// The spatial dimensions of `x`, after batch and channels.
 pub fn spatial(cx: &Context, x: &Value) -> Traced<Vec<usize>> {
@@ -56,4 +58,93 @@ fn conv(cx: &mut Context) -> Traced<Vec<Value>> {
         conv.tail = Expr::sum(Expr::operand(0), Expr::operand(1));
     }
     Ok(vec![cx.apply(conv, &operands.iter().collect::<Vec<_>>(), x.ty)?])
+}
+
+/// A list of `rank` sizes, which may be 0.
+fn extras(cx: &Context, name: &str, rank: usize) -> Traced<Option<Vec<usize>>> {
+    let Some(values) = cx.ints(name) else { return Ok(None) };
+    let sizes: Option<Vec<usize>> = values.iter().map(|n| usize::try_from(*n).ok().filter(|n| *n < 1 << 31)).collect();
+    let sizes = sizes.filter(|s| s.len() == rank);
+    sizes.map(Some).ok_or_else(|| cx.error(format!("'{name}' is {values:?}, expected {rank} numbers")))
+}
+
+fn conv_transpose(cx: &mut Context) -> Traced<Vec<Value>> {
+    let (x, weight) = (cx.input(0)?, cx.input(1)?);
+    let spatial = spatial(cx, &x)?;
+    let rank = spatial.len();
+    let Some(kernel) = weight.shape.get(2..).filter(|k| k.len() == rank) else {
+        return Err(cx.error(format!("filters of shape {:?} over {:?}", weight.shape, x.shape)));
+    };
+    let (strides, dilations) = (list(cx, "strides", rank)?, list(cx, "dilations", rank)?);
+    let output_padding = extras(cx, "output_padding", rank)?.unwrap_or_else(|| vec![0; rank]);
+    let (mut pads_begin, mut pads_end) = pads(cx, rank)?;
+    let full = |d: usize| (spatial[d].max(1) - 1) * strides[d] + (kernel[d].max(1) - 1) * dilations[d] + 1 + output_padding[d];
+    // The size may be said, or follow from the strides; padding is then what makes it so.
+    let auto = cx.text("auto_pad", "NOTSET");
+    let wanted = match (extras(cx, "output_shape", rank)?, auto) {
+        (Some(shape), _) => Some(shape),
+        (None, "SAME_UPPER" | "SAME_LOWER") => Some((0..rank).map(|d| spatial[d] * strides[d]).collect()),
+        _ => None,
+    };
+    let mut output_padding = output_padding.clone();
+    for (d, wanted) in wanted.iter().flatten().enumerate() {
+        let total = full(d).saturating_sub(*wanted);
+        // Beyond the natural size the output is padded.
+        output_padding[d] += wanted.saturating_sub(full(d));
+        let less = total / 2;
+        (pads_begin[d], pads_end[d]) = if auto == "SAME_UPPER" { (less, total - less) } else { (total - less, less) };
+    }
+    let tail = Expr::operand(0);
+    let mut op = ConvTranspose { strides, pads_begin, pads_end, dilations, output_padding, groups: groups(cx)?, tail };
+    let mut operands = vec![x.clone(), weight];
+    if let Some(bias) = cx.optional(2) {
+        operands.push(by_channel(cx, &bias, rank)?);
+        op.tail = Expr::sum(Expr::operand(0), Expr::operand(1));
+    }
+    Ok(vec![cx.apply(op, &operands.iter().collect::<Vec<_>>(), x.ty)?])
+}
+
+/// The columns that the offsets pick, multiplied by the filters.
+fn deform_conv(cx: &mut Context) -> Traced<Vec<Value>> {
+    let (x, weight, offset) = (cx.input(0)?, cx.input(1)?, cx.input(2)?);
+    let (bias, mask) = (cx.optional(3), cx.optional(4));
+    let ([batch, channels, h, w], [filters, depth, kh, kw]) = (&x.shape[..], &weight.shape[..]) else {
+        return Err(cx.unsupported(format!("filters of shape {:?} over {:?}", weight.shape, x.shape)));
+    };
+    let (batch, channels, filters, depth, kh, kw) = (*batch, *channels, *filters, *depth, *kh, *kw);
+    let window = Window::of(cx, &[*h, *w], vec![kh, kw], false)?;
+    let pair = |v: &[usize]| [v.first().copied().unwrap_or(1), v.get(1).copied().unwrap_or(1)];
+    let offset_groups = usize::try_from(cx.int("offset_group", 1)).unwrap_or(0);
+    let groups = groups(cx)?;
+    if depth * groups != channels || !filters.is_multiple_of(groups) {
+        return Err(cx.error(format!("filters of shape {:?} over {:?} in {groups} groups", weight.shape, x.shape)));
+    }
+    let op = DeformColumns {
+        kernel: [kh, kw],
+        strides: pair(&window.strides),
+        pads_begin: pair(&window.pads_begin),
+        pads_end: pair(&window.pads_end),
+        dilations: pair(&window.dilations),
+        groups: offset_groups,
+    };
+    let operands: Vec<&Value> = [&x, &offset].into_iter().chain(mask.as_ref()).collect();
+    let columns = cx.apply(op, &operands, x.ty)?;
+    let (taps, places) = (depth * kh * kw, window.output.iter().product::<usize>());
+    let columns = cx.reshape(&columns, &[batch, groups, taps, places])?;
+    let weight = cx.reshape(&weight, &[1, groups, filters / groups, taps])?;
+    let product = cx.apply(BatchMatMul::plain(), &[&weight, &columns], x.ty)?;
+    let y = cx.reshape(&product, &[&[batch, filters], &window.output[..]].concat())?;
+    let Some(bias) = bias else { return Ok(vec![y]) };
+    let bias = by_channel(cx, &bias, 2)?;
+    Ok(vec![cx.binary(Op::Add, &y, &bias)?])
+}
+
+fn col2im(cx: &mut Context) -> Traced<Vec<Value>> {
+    let (x, image, block) = (cx.input(0)?, cx.input(1)?, cx.input(2)?);
+    let (image, block) = (cx.host_ints(&image)?, cx.host_ints(&block)?);
+    let (image, block) = (super::shape::sizes(cx, &image)?, super::shape::sizes(cx, &block)?);
+    let rank = image.len();
+    let (pads_begin, pads_end) = pads(cx, rank)?;
+    let (strides, dilations) = (list(cx, "strides", rank)?, list(cx, "dilations", rank)?);
+    Ok(vec![cx.apply(Col2Im { image, block, strides, pads_begin, pads_end, dilations }, &[&x], x.ty)?])
 }

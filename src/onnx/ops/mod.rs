@@ -1,12 +1,22 @@
 //! The operators: for each a function that says it in graph ops, views or host steps, in a file with those of its kind.
 
+mod activation;
+mod attention;
+mod cache;
 mod cast;
+mod contrib_attention;
+mod contrib_quantized;
 mod conv;
+mod einsum;
+mod formula;
+mod fused;
 mod host;
+mod image;
 mod indexing;
 mod linear;
+mod linear_attention;
+mod loss;
 mod math;
-mod microsoft;
 mod n_bits;
 mod narrow;
 mod norm;
@@ -14,8 +24,13 @@ mod pool;
 mod qlinear;
 mod quantize;
 mod random;
+mod recurrent;
+mod recurrent_layer;
 mod reduce;
+mod rotary;
 mod shape;
+mod signal;
+mod text;
 mod window;
 
 use super::context::Context;
@@ -55,31 +70,43 @@ const fn on_host(name: &'static str, why: &'static str, translate: Translate) ->
     Operator { domain: "", name, place: Where::Host(why), translate }
 }
 
+/// Of ONNX Runtime's own operators.
+const fn contrib(name: &'static str, translate: Translate) -> Operator {
+    Operator { domain: "com.microsoft", name, place: Where::Device, translate }
+}
+
 const fn nowhere(name: &'static str, translate: Translate) -> Operator {
     Operator { domain: "", name, place: Where::Nowhere, translate }
 }
 
-/// An operator that ONNX Runtime adds to the standard ones; quantisers write models with them.
-const fn microsoft(name: &'static str, translate: Translate) -> Operator {
-    Operator { domain: "com.microsoft", name, place: Where::Device, translate }
-}
-
 const FILES: &[&[Operator]] = &[
+    attention::OPERATORS,
+    cache::OPERATORS,
     cast::OPERATORS,
+    contrib_attention::OPERATORS,
+    contrib_quantized::OPERATORS,
     conv::OPERATORS,
+    einsum::OPERATORS,
+    fused::OPERATORS,
     host::OPERATORS,
+    image::OPERATORS,
     indexing::OPERATORS,
     linear::OPERATORS,
+    linear_attention::OPERATORS,
+    loss::OPERATORS,
     math::OPERATORS,
-    microsoft::OPERATORS,
     n_bits::OPERATORS,
     norm::OPERATORS,
     pool::OPERATORS,
     qlinear::OPERATORS,
     quantize::OPERATORS,
     random::OPERATORS,
+    recurrent::OPERATORS,
     reduce::OPERATORS,
+    rotary::OPERATORS,
     shape::OPERATORS,
+    signal::OPERATORS,
+    text::OPERATORS,
 ];
 
 /// All operators but `If`, `Loop` and `Scan`, which the walk itself follows.

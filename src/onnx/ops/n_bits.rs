@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::{Constant, Value};
-use super::{Operator, microsoft};
+use super::{Operator, contrib};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::formats::ElementType;
@@ -16,7 +16,7 @@ use crate::ops::{BatchMatMul, MatMul};
 use crate::quant::GROUP;
 use crate::tensor::Weight;
 
-pub const OPERATORS: &[Operator] = &[microsoft("MatMulNBits", mat_mul_n_bits)];
+pub const OPERATORS: &[Operator] = &[contrib("MatMulNBits", mat_mul_n_bits)];
 
 /// How the weight `[n, k]` lies in the node's operands.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
 use super::reduce::fold;
-use super::{Operator, device, microsoft, narrow};
+use super::{Operator, contrib, device, narrow};
 use crate::formats::ElementType;
 use crate::formats::element::ScaleRounding;
 use crate::kernel::Expr;
@@ -19,8 +19,8 @@ pub const OPERATORS: &[Operator] = &[
         Ok(vec![y, scale, zero_point])
     }),
     device("QuantizeLinear", quantize_linear),
-    microsoft("DequantizeLinear", dequantize_linear),
-    microsoft("QuantizeLinear", quantize_linear),
+    contrib("DequantizeLinear", dequantize_linear),
+    contrib("QuantizeLinear", quantize_linear),
 ];
 
 /// The integer of type `ty` for which `quotient`, a value in units of the scale, stands: rounded to nearest, ties to even,

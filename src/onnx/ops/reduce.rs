@@ -34,9 +34,9 @@ pub const OPERATORS: &[Operator] = &[
         })
     }),
     device("ReduceLogSumExp", |cx| reduce(cx, log_sum_exp)),
-    device("ReduceMax", |cx| reduce(cx, |cx, x, axes| fold(cx, x, axes, Reduction::Max))),
+    device("ReduceMax", |cx| reduce(cx, |cx, x, axes| extreme(cx, x, axes, Reduction::Max))),
     device("ReduceMean", |cx| reduce(cx, mean)),
-    device("ReduceMin", |cx| reduce(cx, |cx, x, axes| fold(cx, x, axes, Reduction::Min))),
+    device("ReduceMin", |cx| reduce(cx, |cx, x, axes| extreme(cx, x, axes, Reduction::Min))),
     device("ReduceProd", |cx| reduce(cx, |cx, x, axes| fold(cx, x, axes, Reduction::Product))),
     device("ReduceSum", |cx| reduce(cx, |cx, x, axes| fold(cx, x, axes, Reduction::Sum))),
     device("ReduceSumSquare", |cx| reduce(cx, |cx, x, axes| fold(cx, x, axes, Reduction::SumSquares))),
@@ -68,6 +68,19 @@ pub fn fold(cx: &mut Context, x: &Value, axes: &[usize], kind: Reduction) -> Tra
     let reduced = cx.apply(Reduce { kind, axes: x.rank() - axes.len()..x.rank() }, &[&together], x.ty)?;
     let shape: Vec<usize> = (0..x.rank()).map(|d| if axes.contains(&d) { 1 } else { x.shape[d] }).collect();
     cx.reshape(&reduced, &shape)
+}
+
+/// The greatest or least; of nothing, the end of what the type can hold.
+fn extreme(cx: &mut Context, x: &Value, axes: &[usize], kind: Reduction) -> Traced<Value> {
+    let found = fold(cx, x, axes, kind)?;
+    match x.ty.integer_range() {
+        Some((low, high)) if x.is_empty() => {
+            let end = if kind == Reduction::Max { low } else { high };
+            let held = cx.constant(x.ty, crate::tensor::Tensor::i64(&[], vec![end as i64])?);
+            cx.expand(&held, &found.shape)
+        }
+        _ => Ok(found),
+    }
 }
 
 /// The mean along `axes`, which stay as dimensions of 1.

@@ -11,6 +11,7 @@ use crate::ops::{Lowering, tail};
 const RUN: usize = 8;
 
 /// The ways to convolve.
+#[derive(Clone, Copy)]
 enum Choice {
     /// One output an invocation: `conv`.
     Plain,
@@ -18,84 +19,125 @@ enum Choice {
     Depthwise,
     /// A product without workgroup memory, so many filters a lane: `conv_rows`.
     Rows(usize),
+    /// 3 x 3 taps beside whole rows, in segments of so many lanes, so many filters a lane: `conv_3x3_rows`.
+    Rows3x3(usize, usize),
     /// A product through workgroup memory: `conv_tiles`.
     Tiles,
+}
+
+impl Choice {
+    /// Workgroups by outputs, by filters and by groups of images, for the kernels whose grid has these dimensions.
+    fn grid(self, g: &Geometry) -> Option<[usize; 3]> {
+        let (outputs, filters) = match self {
+            Choice::Plain | Choice::Depthwise => return None,
+            Choice::Rows(filters) => (g.outputs().div_ceil(32), 8 * filters),
+            Choice::Rows3x3(lanes, filters) => (segments(g, lanes), 8 * filters),
+            Choice::Tiles => (g.outputs().div_ceil(64), 64),
+        };
+        Some([outputs, g.filters.div_ceil(filters), g.batch * g.groups])
+    }
+}
+
+/// Workgroups of `conv_3x3_rows` that cover a channel with segments of so many lanes.
+fn segments(g: &Geometry, lanes: usize) -> usize {
+    let columns = if lanes == 8 { 28 } else { 4 * lanes - 2 };
+    g.axes[2].output.div_ceil(columns) * g.axes[1].output.div_ceil(16 / lanes)
+}
+
+/// The lanes of a segment with which `conv_3x3_rows` suits.
+fn segment_lanes(g: &Geometry) -> Option<usize> {
+    let [depth, height, width] = g.axes;
+    let dense = |a: &Axis| a.kernel == 3 && a.stride == 1 && a.dilation == 1;
+    // Weights are read by quads, across filters.
+    let quads = (g.groups * g.filters * g.depth()).is_multiple_of(4);
+    // A workgroup sums 64 outputs of each filter, 56 of which are stored at most.
+    let waste = |lanes: usize| 64 * segments(g, lanes) > 2 * g.outputs();
+    let lanes = if segments(g, 4) < segments(g, 8) { 4 } else { 8 };
+    (depth == Axis::ONE && dense(&height) && dense(&width) && quads && !waste(lanes)).then_some(lanes)
 }
 
 /// Chooses the kernel.
 fn choose(caps: &Caps, dtype: DType, g: &Geometry) -> Choice {
     let [depth, height, width] = g.axes;
-    let product = |filters: usize, pixels: usize| {
-        let grid = [g.outputs().div_ceil(pixels), g.filters.div_ceil(filters), g.batch * g.groups];
-        grid.iter().all(|n| *n <= caps.max_grid as usize)
-    };
-    let rows = g.filters.div_ceil(8).next_power_of_two().min(4);
-    match caps.width {
+    let filters = g.filters.div_ceil(8).next_power_of_two();
+    let choice = match caps.width {
         _ if dtype != DType::F32 => Choice::Plain,
-        // By reasoning: there is no sum over channels to share inputs for, so the loads of neighbouring outputs are shared.
+        // By reasoning: no sum over channels shares inputs, but neighbouring outputs do.
         _ if g.channels == 1 && depth == Axis::ONE && height.dilation == 1 && width.dilation == 1 => Choice::Depthwise,
-        // Measured on lavapipe: a load costs as much as 60 products, so each is shared by 32 outputs or by 8 filters a row. Four
-        // filters a lane are as fast as eight, and twice as fast as one.
-        Width::Narrow if caps.subgroup_at_least(8) && g.filters >= 4 && product(8 * rows, 32) => Choice::Rows(rows),
+        // Measured on lavapipe, where a load takes as long as 60 products. `conv_rows` shares each input among 8 filters for each
+        // one a lane has: 28, 52 and 53 GFLOP/s for 2, 4 and 8. `conv_3x3_rows` shares it among taps too: 65, 85 and 60 GFLOP/s
+        // for 1, 2 and 4, which spill. Half of that is left where half of its sums are not stored.
+        Width::Narrow if caps.subgroup_at_least(8) && g.filters >= 4 => match segment_lanes(g) {
+            Some(lanes) => Choice::Rows3x3(lanes, filters.min(2)),
+            None => Choice::Rows(filters.min(4)),
+        },
         // By reasoning: tiles that are mostly empty cost more than they share.
-        Width::Wide if g.filters >= 16 && g.depth() >= 8 && product(64, 64) => Choice::Tiles,
+        Width::Wide if g.filters >= 16 && g.depth() >= 8 => Choice::Tiles,
         _ => Choice::Plain,
-    }
+    };
+    let fits = |grid: [usize; 3]| grid.iter().all(|n| *n <= caps.max_grid as usize);
+    if choice.grid(g).is_none_or(fits) { choice } else { Choice::Plain }
 }
 
 /// Emits the convolution.
 pub fn lower(cx: &mut Lowering<'_>, g: &Geometry, expr: &Expr) -> Result<()> {
     let (x, weight, out) = (&cx.inputs[0], &cx.inputs[1], &cx.outputs[0]);
-    let grid = |elements: usize| linear_grid(elements.div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
-    let axes = |axes: &[Axis]| axes.iter().flat_map(|a| a.words()).collect::<Vec<u32>>();
-    let words = |numbers: &[usize]| numbers.iter().map(|n| *n as u32).collect::<Vec<u32>>();
-    let (kernel, params, grid) = match choose(cx.caps, x.dtype, g) {
+    let linear = |elements: usize| linear_grid(elements.div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
+    let choice = choose(cx.caps, x.dtype, g);
+    let grid = choice.grid(g).map(|grid| grid.map(|n| n as u32));
+    let (kernel, params, elements) = match choice {
         Choice::Plain => {
-            let params = words(&[out.len(), g.channels, g.filters, g.groups]);
             let element = if x.dtype == DType::I64 { "conv/i32" } else { "conv/f32" };
-            (Kernel::new("conv").provider(element), [params, axes(&g.axes)].concat(), grid(out.len()))
+            let params = words(&[out.len(), g.channels, g.filters, g.groups], &g.axes);
+            (Kernel::new("conv").provider(element), params, out.len())
         }
         Choice::Depthwise => {
             let runs = g.axes[2].output.div_ceil(RUN);
             let count = runs * (out.len() / g.axes[2].output);
-            let params = words(&[g.filters, g.groups, runs, count]);
-            (Kernel::new("conv_depthwise"), [params, axes(&g.axes[1..])].concat(), grid(count))
+            (Kernel::new("conv_depthwise"), words(&[g.filters, g.groups, runs, count], &g.axes[1..]), count)
         }
-        Choice::Rows(rows) => {
-            let kernel = Kernel::new("conv_rows").constant("ROWS", rows as u32);
+        Choice::Rows3x3(lanes, filters) => {
+            let kernel = Kernel::new("conv_3x3_rows").constant("SEGMENT", lanes as u32).constant("ROWS", filters as u32);
+            (kernel, words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0)
+        }
+        Choice::Rows(filters) => {
+            let kernel = Kernel::new("conv_rows").constant("ROWS", filters as u32);
             let kernel = match g.is_pointwise() && g.outputs().is_multiple_of(4) {
                 true => kernel.provider("conv/pointwise"),
                 false => kernel.provider("conv/window").provider("conv/window_quads"),
             };
-            product(kernel, g, 1, [32, 8 * rows])
+            (product(kernel, g), product_words(g, 1), 0)
         }
-        Choice::Tiles => product(Kernel::new("conv_tiles").provider("conv/window"), g, 4, [64, 64]),
+        Choice::Tiles => (product(Kernel::new("conv_tiles").provider("conv/window"), g), product_words(g, 4), 0),
     };
     let kernel = match x.dtype {
         DType::I64 => kernel,
         _ => kernel.tail(tail::lower(expr, &cx.inputs[2..], out, 1)?),
     };
+    let grid = grid.unwrap_or_else(|| linear(elements));
     let dispatch = Dispatch::new(kernel, params, grid).read(x.value).read(weight.value).write(out.value);
     cx.emit(tail::bind(dispatch, &cx.inputs[2..]));
     Ok(())
 }
 
-/// The parts of a dispatch that multiplies filters by windows, visits every `step`-th tap at once, and covers so many outputs and
-/// filters with a workgroup.
-fn product(kernel: Kernel, g: &Geometry, step: usize, [pixels, filters]: [usize; 2]) -> (Kernel, Vec<u32>, [u32; 3]) {
+/// The words of numbers and axes.
+fn words(numbers: &[usize], axes: &[Axis]) -> Vec<u32> {
+    numbers.iter().map(|n| *n as u32).chain(axes.iter().flat_map(Axis::words)).collect()
+}
+
+/// A kernel that multiplies filters by windows, with the providers of filters and outputs.
+fn product(kernel: Kernel, g: &Geometry) -> Kernel {
     let four = |n: usize, quads, scalars| if n.is_multiple_of(4) { quads } else { scalars };
     let kernel = kernel.provider(four(g.depth(), "conv/weight_quads", "conv/weight_scalars"));
-    let kernel = kernel.provider(four(g.outputs(), "conv/store_quads", "conv/store_scalars"));
+    kernel.provider(four(g.outputs(), "conv/store_quads", "conv/store_scalars"))
+}
+
+/// The `params` of a kernel that multiplies filters by windows and visits every `step`-th tap at once.
+fn product_words(g: &Geometry, step: usize) -> Vec<u32> {
     let [depth, height, width] = g.axes;
     let (row, slice) = (step / width.kernel, step / width.kernel / height.kernel);
-    let step = [
-        slice % depth.kernel * depth.dilation,
-        row % height.kernel * height.dilation,
-        step % width.kernel * width.dilation,
-        slice / depth.kernel,
-    ];
-    let numbers = [g.channels, g.filters, g.groups, g.outputs(), g.inputs(), g.depth(), 0, 0].into_iter().chain(step);
-    let params = numbers.map(|n| n as u32).chain(g.axes.iter().flat_map(Axis::words)).collect();
-    let grid = [g.outputs().div_ceil(pixels), g.filters.div_ceil(filters), g.batch * g.groups].map(|n| n as u32);
-    (kernel, params, grid)
+    let places =
+        [slice % depth.kernel * depth.dilation, row % height.kernel * height.dilation, step % width.kernel * width.dilation];
+    let numbers = [g.channels, g.filters, g.groups, g.outputs(), g.inputs(), g.depth(), 0, 0];
+    words(&[&numbers[..], &places, &[slice / depth.kernel]].concat(), &g.axes)
 }

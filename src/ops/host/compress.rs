@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::ops::indexing::{expect_axis, pick, slices_at};
 use crate::tensor::Tensor;
 
-/// The slices of `x` along `axis`, or without one the elements of `x` in row-major order, whose element of `condition` (i64 of one
-/// dimension) is not 0; those beyond its end are left out.
+/// The slices of `x` along `axis`, or without one the elements of `x` in row-major order, whose element of `condition` (i64 of
+/// one dimension) is not 0; those beyond its end are left out.
 ///
 /// # Errors
 /// [`Error::Shape`] when `condition` is of another type or rank or holds where `x` has no slice, or when there is no such axis;

@@ -1,7 +1,7 @@
 //! Computations whose outputs' shapes depend on values, or that draw from given probabilities: plain functions on host tensors.
 //!
-//! No plan can hold them, since a plan's shapes are known before it runs; whoever runs a graph in pieces calls them in between. The
-//! semantics are those of the ONNX operators of the same names (version 1.23.2).
+//! No plan can hold them, since a plan's shapes are known before it runs; whoever runs a graph in pieces calls them in between.
+//! The semantics are those of the ONNX operators of the same names (version 1.23.2).
 
 mod compress;
 mod non_max_suppression;

@@ -16,8 +16,9 @@ pub struct Suppression {
     pub center_point_box: bool,
 }
 
-/// For each image and class, boxes in the order of their scores, the lower index first among equals, without those that overlap one that
-/// was chosen before: i64 `[n, 3]` of image, class and box, from `boxes` `[images, N, 4]` and `scores` `[images, classes, N]`, both f32.
+/// For each image and class, boxes in the order of their scores, the lower index first among equals, without those that overlap
+/// one that was chosen before: i64 `[n, 3]` of image, class and box, from `boxes` `[images, N, 4]` and `scores` `[images,
+/// classes, N]`, both f32.
 ///
 /// Scores that are NaN come last.
 ///

@@ -4,12 +4,12 @@ use super::expect_at_most;
 use crate::error::{Error, Result};
 use crate::tensor::{Data, Tensor};
 
-/// `start + i delta` for all i from 0 on whose number is before `limit`: `[n]` of the type of the three, which are f32 or i64 of one
-/// element each.
+/// `start + i delta` for all i from 0 on whose number is before `limit`: `[n]` of the type of the three, which are f32 or i64
+/// of one element each.
 ///
 /// # Errors
-/// [`Error::Shape`] when they are of other or different types, when `delta` is 0 or a number is not finite, or when there would be
-/// more than [`super::MOST`] numbers.
+/// [`Error::Shape`] when they are of other or different types, when `delta` is 0 or a number is not finite, or when there would
+/// be more than [`super::MOST`] numbers.
 pub fn range(start: &Tensor, limit: &Tensor, delta: &Tensor) -> Result<Tensor> {
     match (start.data(), limit.data(), delta.data()) {
         (Data::F32(start), Data::F32(limit), Data::F32(delta)) => {
@@ -70,7 +70,8 @@ mod tests {
         assert_eq!(ints(5, 0, 1).unwrap(), [0; 0]);
         assert_eq!(ints(0, 5, -1).unwrap(), [0; 0]);
         assert_eq!(ints(i64::MIN, i64::MAX, i64::MAX).unwrap(), [i64::MIN, -1, i64::MAX - 1]);
-        let tenths = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+        // 0.1 in f32 is a little more than a tenth.
+        let tenths = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.900_000_04];
         assert_eq!(floats(0.0, 1.0, 0.1).unwrap(), tenths);
         assert_eq!(floats(1.0, -0.25, -0.5).unwrap(), [1.0, 0.5, 0.0]);
     }

@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::ops::random::unit;
 use crate::tensor::Tensor;
 
-/// 1 with the probability that the element of `p` is, else 0: f32 of the shape of `p`. NaN and what is below 0 give 0, what is above 1
-/// gives 1.
+/// 1 with the probability that the element of `p` is, else 0: f32 of the shape of `p`. NaN and what is below 0 give 0, what is
+/// above 1 gives 1.
 ///
 /// # Errors
 /// [`Error::Shape`] unless `p` is f32.
@@ -15,12 +15,12 @@ pub fn bernoulli(p: &Tensor, seed: u32) -> Result<Tensor> {
     Tensor::f32(p.shape(), p.as_f32()?.iter().enumerate().map(draw).collect())
 }
 
-/// `samples` classes for each row, each drawn with a probability in proportion to the exponential of its element: i64 `[rows, samples]`
-/// from `logits` f32 `[rows, classes]`.
+/// `samples` classes for each row, each drawn with a probability in proportion to the exponential of its element: i64 `[rows,
+/// samples]` from `logits` f32 `[rows, classes]`.
 ///
 /// # Errors
-/// [`Error::Shape`] unless `logits` has that type and rank, when a row has no class that is possible, and when there would be more than
-/// [`super::MOST`] samples.
+/// [`Error::Shape`] unless `logits` has that type and rank, when a row has no class that is possible, and when there would be
+/// more than [`super::MOST`] samples.
 pub fn multinomial(logits: &Tensor, samples: usize, seed: u32) -> Result<Tensor> {
     let [rows, classes] = *logits.shape() else {
         return Err(Error::shape("Multinomial", format!("'logits' has the shape {:?}, expected two dimensions", logits.shape())));

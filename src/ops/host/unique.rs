@@ -19,11 +19,13 @@ pub struct Unique {
     pub counts: Tensor,
 }
 
-/// The different slices of `x` along `axis`, or without one its different elements; in ascending order where `sorted`, else in the
-/// order in which they come first. Slices are compared element by element; NaN equals NaN and is the largest, both zeros are equal.
+/// The different slices of `x` along `axis`, or without one its different elements; in ascending order where `sorted`, else in
+/// the order in which they come first. Slices are compared element by element; NaN equals NaN and is the largest, both zeros
+/// are equal.
 ///
 /// # Errors
-/// [`Error::Shape`] when there is no such axis; [`Error::Unsupported`] unless `x` is f32 or i64.
+/// [`Error::Shape`](crate::Error::Shape) when there is no such axis; [`Error::Unsupported`](crate::Error::Unsupported) unless
+/// `x` is f32 or i64.
 pub fn unique(x: &Tensor, axis: Option<usize>, sorted: bool) -> Result<Unique> {
     let mut shape = if axis.is_some() { x.shape().to_vec() } else { vec![x.len()] };
     let axis = axis.unwrap_or(0);

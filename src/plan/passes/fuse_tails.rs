@@ -1,64 +1,54 @@
-//! Fuses an elementwise node into the product that computes one of its operands, where nothing else reads that.
+//! Fuses an elementwise node into the product, convolution or normalisation that computes one of its operands.
 
+use super::fuse_elementwise::substitute;
+use super::merge;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::graph::{Graph, Node, Patch, ValueId};
+use crate::graph::{Graph, Node, Value, ValueId};
 use crate::kernel::Expr;
-use crate::ops::{MatMul, Op, tail};
+use crate::ops::{Op, tail};
 
-/// Further operands that a tail may have: together with the operands and planes of a product they stay within the
-/// eight storage bindings that every device has.
-const MOST_OPERANDS: usize = 3;
+/// Functions and operators of a tail at most: it runs in the registers that the sums leave.
+const MOST_WORK: usize = 32;
 
 /// Returns the number of nodes fused.
 pub fn run(graph: &mut Graph) -> Result<usize> {
-    let mut fused = 0;
-    while let Some(patch) = find(graph) {
-        patch.apply(graph);
-        fused += 1;
-    }
-    Ok(fused)
+    Ok(merge::run(graph, fuse))
 }
 
-fn find(graph: &Graph) -> Option<Patch> {
-    let uses = graph.uses();
-    let producer = |id: ValueId| graph.nodes.iter().position(|n| n.outputs.contains(&id));
-    graph.nodes.iter().enumerate().find_map(|(at, consumer)| {
-        let Op::Elementwise(elementwise) = &consumer.op else { return None };
-        consumer.inputs.iter().enumerate().find_map(|(i, id)| {
-            let from = producer(*id).filter(|_| uses[id.0] == 1)?;
-            let Op::MatMul(product) = &graph.nodes[from].op else { return None };
-            let shape = |id: &ValueId| &graph.value(*id).ty.shape;
-            let out = shape(&consumer.outputs[0]);
-            let fits = |id: &ValueId| tail::access(shape(id), out, out.rank() - 1).is_some();
-            let float = graph.value(consumer.outputs[0]).ty.dtype == DType::F32;
-            if shape(id) != out || !float || !consumer.inputs.iter().all(fits) {
-                return None;
-            }
-            let (tail, others) = compose(product, &graph.nodes[from], &elementwise.expr, consumer, i);
-            (others.len() <= MOST_OPERANDS).then(|| {
-                let mut inputs = graph.nodes[from].inputs[..2].to_vec();
-                inputs.extend(others);
-                // The product moves to the consumer's place, where the consumer's other operands are ready.
-                let name = format!("{} + {}", graph.nodes[from].name, consumer.name);
-                let node = Node { name, op: MatMul { tail }.into(), inputs, outputs: consumer.outputs.clone() };
-                Patch { at, node, remove: vec![from] }
-            })
-        })
-    })
+/// An op's tail: its expression, the op's own operands, the dimension of its channels counted from the last, and the further
+/// operands that fit into the eight storage bindings that every device has.
+fn tail_of(op: &mut Op, rank: usize) -> Option<(&mut Expr, usize, usize, usize)> {
+    match op {
+        // The packed weight may have three planes.
+        Op::MatMul(op) => Some((&mut op.tail, 2, rank.checked_sub(1)?, 3)),
+        Op::BatchMatMul(op) => Some((&mut op.tail, 2, rank.checked_sub(1)?, 5)),
+        Op::Conv(op) => Some((&mut op.tail, 2, 1, 5)),
+        Op::ConvTranspose(op) => Some((&mut op.tail, 2, 1, 5)),
+        Op::Normalize(op) => Some((&mut op.tail, 1, rank.checked_sub(1)?, 6)),
+        _ => None,
+    }
 }
 
-/// The consumer's expression with its operand `i` replaced by the product's tail, and the operands that it reads.
-fn compose(product: &MatMul, node: &Node, expr: &Expr, consumer: &Node, i: usize) -> (Expr, Vec<ValueId>) {
-    let mut others: Vec<ValueId> = node.inputs[2..].to_vec();
-    let mut number = vec![0; consumer.inputs.len()];
-    for (j, id) in consumer.inputs.iter().enumerate().filter(|(j, _)| *j != i) {
-        let place = others.iter().position(|o| o == id).unwrap_or_else(|| {
-            others.push(*id);
-            others.len() - 1
-        });
-        number[j] = place as u32 + 1;
+fn fuse(values: &[Value], consumer: &Node, i: usize, producer: &Node) -> Option<Node> {
+    let Op::Elementwise(elementwise) = &consumer.op else { return None };
+    let value = consumer.inputs[i];
+    let (from, out) = (&values[value.0].ty, &values[consumer.outputs[0].0].ty);
+    if from != out || out.dtype != DType::F32 {
+        return None;
     }
-    let with = |j: u32| if j as usize == i { product.tail.clone() } else { Expr::operand(number[j as usize]) };
-    (expr.substitute(&with), others)
+    let mut op = producer.op.clone();
+    let (expr, own, channel, most) = tail_of(&mut op, out.shape.rank())?;
+    let fits = |id: &ValueId| tail::access(&values[id.0].ty.shape, &out.shape, channel).is_some();
+    if !consumer.inputs.iter().all(fits) {
+        return None;
+    }
+    let (fused, others) = substitute(&elementwise.expr, &consumer.inputs, value, expr, &producer.inputs[own..], 1);
+    if others.len() > most || fused.size() > MOST_WORK {
+        return None;
+    }
+    *expr = fused;
+    let inputs = producer.inputs[..own].iter().copied().chain(others).collect();
+    let name = format!("{} + {}", producer.name, consumer.name);
+    Some(Node { name, op, inputs, outputs: consumer.outputs.clone() })
 }

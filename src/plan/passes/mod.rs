@@ -1,7 +1,10 @@
 //! The passes over a graph, in the order in which they run. Each is verified after it ran.
 
+mod common;
 mod dead_code;
+mod fuse_elementwise;
 mod fuse_tails;
+mod merge;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, verify};
@@ -23,9 +26,13 @@ pub type Pass = (&'static str, fn(&mut Graph) -> Result<usize>);
 
 /// The list that [`optimize`] follows.
 pub const PASSES: &[Pass] = &[
+    // Twice the same is computed once; a value with two readers is then fused into neither.
+    ("join-common", common::run),
     // What the outputs do not need is not worth fusing.
     ("remove-dead-code", dead_code::run),
-    // Elementwise consumers become tails of the products they follow: residual adds, gates.
+    // Elementwise chains become one expression.
+    ("fuse-elementwise", fuse_elementwise::run),
+    // Elementwise consumers become tails of what they follow: biases, activations, residual adds, gates.
     ("fuse-tails", fuse_tails::run),
     // Fusing leaves weights and values without readers.
     ("remove-dead-code", dead_code::run),

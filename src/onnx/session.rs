@@ -1,4 +1,8 @@
-//! A model with its stages: traced once for every set of shapes, run stage after stage.
+//! A model's session: its stages, traced once for every set of shapes, run one after another.
+
+mod describe;
+
+pub use describe::StageSummary;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,31 +11,37 @@ use std::sync::Arc;
 use super::frames::{Frame, Frames, Kind};
 use super::ops;
 use super::tracer::{Folds, Tracer};
-use super::value::{Array, Constant, Content, Value, graph_type};
+use super::value::{Array, Constant, Content, Value, from_device, graph_type};
 use super::walk::{End, initializers, walk};
 use crate::error::{Error, Result};
-use crate::formats::ElementType;
 use crate::formats::onnx::{Dim, Graph, Model, Node, OnnxFile, ValueInfo, ValueKind, expand_functions};
 use crate::gpu::WeightStore;
+use crate::gpu::check::Checked;
 use crate::graph::ValueId;
 use crate::plan::{Request, passes};
-use crate::session::{Device, Session};
+use crate::session::{Device, GraphSession};
 use crate::shape::Symbols;
-use crate::tensor::{Data, Tensor};
+use crate::tensor::Tensor;
 
-/// Stages that are kept ready; the least recently used goes first.
+/// Stages that are kept ready unless [`Session::keep_stages`] says otherwise.
 const MOST_STAGES: usize = 16;
 
-/// An ONNX model on a device.
-pub struct OnnxModel {
+/// A model file on a device: named inputs to named results, for any shapes that the model takes.
+pub struct Session {
     model: Model,
     device: Device,
     weights: Option<Arc<WeightStore>>,
     folds: Arc<Folds>,
     main: Arc<Graph>,
     constants: BTreeMap<String, Value>,
+    /// Those that are ready, the one used last at the end.
     stages: Vec<Stage>,
+    most_stages: usize,
+    observer: Option<Observer>,
 }
+
+/// Told every comparison of a checked run.
+type Observer = Box<dyn FnMut(&Checked) + Send>;
 
 /// A part of a model that runs without the host, for one set of shapes.
 struct Stage {
@@ -39,7 +49,10 @@ struct Stage {
     /// Values at its beginning whose elements decided about it, by number, with these elements.
     specialised: Vec<(usize, Arc<Tensor>)>,
     /// Nothing where the stage computes nothing.
-    session: Option<Session>,
+    session: Option<GraphSession>,
+    /// What the session runs, and what each pass changed in it.
+    graph: Option<Arc<crate::graph::Graph>>,
+    passes: Vec<(&'static str, usize)>,
     outputs: usize,
     inputs: Vec<Source>,
     after: Frames,
@@ -56,20 +69,20 @@ enum Source {
     Fixed(Arc<Tensor>),
 }
 
-impl OnnxModel {
+impl Session {
     /// Opens a model file for `device`. Nothing is uploaded before the first run.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] for files that cannot be read; [`Error::Unsupported`] naming all nodes with
     /// operators that are not known here.
-    pub fn open(path: &Path, device: &Device) -> Result<Self> {
-        OnnxModel::new(OnnxFile::open(path)?.model, device)
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        Session::new(OnnxFile::open(path)?.model, device)
     }
 
     /// The model for `device`.
     ///
     /// # Errors
-    /// As [`OnnxModel::open`].
+    /// As [`Session::load`].
     pub fn new(mut model: Model, device: &Device) -> Result<Self> {
         expand_functions(&mut model)?;
         let mut unknown = Vec::new();
@@ -84,10 +97,20 @@ impl OnnxModel {
         let main = Arc::new(std::mem::take(&mut model.graph));
         let constants = initializers(&main);
         let device = device.clone();
-        Ok(OnnxModel { model, device, weights, folds: Arc::default(), main, constants, stages: Vec::new() })
+        Ok(Session {
+            model,
+            device,
+            weights,
+            folds: Arc::default(),
+            main,
+            constants,
+            stages: Vec::new(),
+            most_stages: MOST_STAGES,
+            observer: None,
+        })
     }
 
-    /// What the file says of itself; its graph is [`OnnxModel::graph`].
+    /// What the file says of itself; its graph is [`Session::graph`].
     pub fn model(&self) -> &Model {
         &self.model
     }
@@ -107,6 +130,24 @@ impl OnnxModel {
         self.main.outputs.iter()
     }
 
+    /// Keeps up to `most` stages ready, at least one; of more, the least recently used goes first, and with it the memory that
+    /// it alone needs. A run takes one stage for each of its sets of shapes, and more where the host must look at elements on the
+    /// way.
+    pub fn keep_stages(&mut self, most: usize) {
+        self.most_stages = most.max(1);
+        self.evict();
+    }
+
+    /// The stages that are ready and compute something, the one used last at the end.
+    pub fn stages(&self) -> impl Iterator<Item = &GraphSession> {
+        self.stages.iter().filter_map(|stage| stage.session.as_ref())
+    }
+
+    /// Bytes of weights and activations on the device.
+    pub fn bytes(&self) -> u64 {
+        self.weights.as_ref().map_or(0, |weights| weights.bytes()) + self.stages().map(GraphSession::bytes).sum::<u64>()
+    }
+
     /// Runs the model: a tensor for every input by name; those with a default value may be left out. The results are in the
     /// graph's order.
     ///
@@ -114,12 +155,7 @@ impl OnnxModel {
     /// [`Error::Request`] naming an input that is missing, unknown, or of another type or shape than the model says;
     /// [`Error::Shape`] naming the node that cannot take what it gets; [`Error::Unsupported`], [`Error::Device`].
     pub fn run(&mut self, inputs: &BTreeMap<String, Array>) -> Result<Vec<(String, Array)>> {
-        let mut scope = self.constants.clone();
-        self.check_inputs(inputs)?;
-        for (name, array) in inputs {
-            scope.insert(name.clone(), Value::arrived(array.ty, array.tensor.clone()));
-        }
-        let mut frames = Frames(vec![Frame { graph: self.main.clone(), next: 0, scope, kind: Kind::Main }]);
+        let mut frames = self.start(inputs)?;
         loop {
             frames.prune();
             let (after, end) = self.step(&frames)?;
@@ -139,6 +175,22 @@ impl OnnxModel {
             Ok((o.name.clone(), Array { ty: value.ty, tensor: Arc::unwrap_or_clone(tensor) }))
         };
         self.main.outputs.iter().map(result).collect()
+    }
+
+    /// From now on runs every step beside the CPU reference and tells `seen` each comparison; the first that differs is an
+    /// [`Error::Check`]. On the CPU there is nothing to compare.
+    pub fn check(&mut self, seen: impl FnMut(&Checked) + Send + 'static) {
+        self.observer = Some(Box::new(seen));
+    }
+
+    /// Where tracing begins, with these inputs.
+    fn start(&self, inputs: &BTreeMap<String, Array>) -> Result<Frames> {
+        let mut scope = self.constants.clone();
+        self.check_inputs(inputs)?;
+        for (name, array) in inputs {
+            scope.insert(name.clone(), Value::arrived(array.ty, array.tensor.clone()));
+        }
+        Ok(Frames(vec![Frame { graph: self.main.clone(), next: 0, scope, kind: Kind::Main }]))
     }
 
     fn check_inputs(&self, inputs: &BTreeMap<String, Array>) -> Result<()> {
@@ -187,6 +239,23 @@ impl OnnxModel {
 
     /// Runs the stage that begins at `frames`; where tracing stands afterwards.
     fn step(&mut self, frames: &Frames) -> Result<(Frames, End)> {
+        let (mut stage, live) = self.stage(frames)?;
+        // A host step left values of this run alone.
+        let again = !stage.after.values().any(|v| matches!(v.content, Content::Arrived(_)));
+        let result = run_stage(&mut stage, frames, &live, &mut self.observer);
+        if again {
+            self.stages.push(stage);
+            self.evict();
+        } else {
+            drop(stage);
+            self.release_unused();
+        }
+        result
+    }
+
+    /// The stage that begins at `frames`, taken from those that are kept or traced; and the elements of the values there that
+    /// have arrived.
+    fn stage(&mut self, frames: &Frames) -> Result<(Stage, Vec<Option<Arc<Tensor>>>)> {
         let key = frames.key();
         let live: Vec<Option<Arc<Tensor>>> = frames
             .values()
@@ -200,17 +269,23 @@ impl OnnxModel {
             Some(at) => self.stages.remove(at),
             None => self.trace(frames, key, &live)?,
         };
-        // A host step left values of this run alone.
-        let again = !stage.after.values().any(|v| matches!(v.content, Content::Arrived(_)));
-        let mut stage = stage;
-        let result = run_stage(&mut stage, frames, &live);
-        if again {
-            self.stages.push(stage);
-            if self.stages.len() > MOST_STAGES {
-                self.stages.remove(0);
-            }
+        Ok((stage, live))
+    }
+
+    /// Drops the stages that are too many.
+    fn evict(&mut self) {
+        let too_many = self.stages.len().saturating_sub(self.most_stages);
+        if too_many > 0 {
+            self.stages.drain(..too_many);
+            self.release_unused();
         }
-        result
+    }
+
+    /// Drops the weights on the device that only stages now gone used.
+    fn release_unused(&self) {
+        if let Some(weights) = &self.weights {
+            weights.release_unused();
+        }
     }
 
     fn trace(&self, frames: &Frames, key: Vec<u8>, live: &[Option<Arc<Tensor>>]) -> Result<Stage> {
@@ -243,33 +318,28 @@ impl OnnxModel {
         }
         let specialised = tracer.specialised.iter().filter_map(|t| Some((number(t)?, t.clone()))).collect();
         let (mut session, mut inputs, mut held) = (None, Vec::new(), Vec::new());
+        let (mut optimised, mut changes) = (None, Vec::new());
         if !outputs.is_empty() {
             let (graph, tensors, constants) = tracer.finish(&outputs)?;
             let (graph, report) = passes::optimize(graph)?;
             log::debug!("stage at {}: {} nodes, passes {report:?}", frames.place(), graph.nodes.len());
-            session = Some(Session::new(&self.device, Arc::new(graph), self.weights.clone())?);
+            let graph = Arc::new(graph);
+            session = Some(GraphSession::new(&self.device, graph.clone(), self.weights.clone())?);
+            (optimised, changes) = (Some(graph), report);
             inputs = tensors.into_iter().map(|t| number(&t).map_or(Source::Fixed(t), Source::Live)).collect();
             held = constants;
         }
-        Ok(Stage { key, specialised, session, outputs: outputs.len(), inputs, after, end, _held: held })
+        let (graph, passes, outputs) = (optimised, changes, outputs.len());
+        Ok(Stage { key, specialised, session, graph, passes, outputs, inputs, after, end, _held: held })
     }
 }
 
-/// What a device holds of integers from 2^31 up is negative there.
-fn in_range(tensor: &Arc<Tensor>, ty: ElementType) -> Arc<Tensor> {
-    match tensor.data() {
-        Data::I64(v) if ty == ElementType::Uint32 && v.iter().any(|n| *n < 0) => {
-            let mut tensor = tensor.as_ref().clone();
-            if let Data::I64(v) = tensor.data_mut() {
-                v.iter_mut().for_each(|n| *n = i64::from(*n as u32));
-            }
-            Arc::new(tensor)
-        }
-        _ => tensor.clone(),
-    }
-}
-
-fn run_stage(stage: &mut Stage, frames: &Frames, live: &[Option<Arc<Tensor>>]) -> Result<(Frames, End)> {
+fn run_stage(
+    stage: &mut Stage,
+    frames: &Frames,
+    live: &[Option<Arc<Tensor>>],
+    observer: &mut Option<Observer>,
+) -> Result<(Frames, End)> {
     let mut results = Vec::new();
     if let Some(session) = &mut stage.session {
         let input = |source: &Source| match source {
@@ -278,13 +348,17 @@ fn run_stage(stage: &mut Stage, frames: &Frames, live: &[Option<Arc<Tensor>>]) -
         };
         let inputs = stage.inputs.iter().map(input).collect::<Result<Vec<_>>>()?;
         let request = Request { symbols: Symbols::new(), outputs: (0..stage.outputs).collect() };
-        results = session.run(&request, inputs)?.into_iter().map(Arc::new).collect();
+        let found = match observer {
+            Some(seen) => session.check(&request, inputs, seen),
+            None => session.run(&request, inputs),
+        };
+        results = found?.into_iter().map(Arc::new).collect();
     }
     let before: Vec<&Content> = frames.values().map(|v| &v.content).collect();
     let mut after = stage.after.clone();
     for value in after.values_mut() {
         value.content = match &value.content {
-            Content::Pending(i) => Content::Arrived(in_range(&results[*i], value.ty)),
+            Content::Pending(i) => Content::Arrived(from_device(&results[*i], value.ty)),
             Content::Passed(i) => before[*i].clone(),
             other => other.clone(),
         };

@@ -7,7 +7,7 @@ use super::pool::pool;
 use super::qlinear::{by_column, centred, product, ratio, requantized, single};
 use super::quantize::{dynamically, integer, value};
 use super::reduce::fold;
-use super::{Operator, microsoft};
+use super::{Operator, contrib};
 use crate::formats::ElementType;
 use crate::kernel::Expr;
 use crate::kernel::expr::{Function, Operator as Op};
@@ -15,13 +15,13 @@ use crate::ops::pool::PoolKind;
 use crate::ops::{Concat, Reduction};
 
 pub const OPERATORS: &[Operator] = &[
-    microsoft("DynamicQuantizeMatMul", |cx| {
+    contrib("DynamicQuantizeMatMul", |cx| {
         let (a, b, b_scale, b_zero, bias) = (cx.input(0)?, cx.input(1)?, cx.input(2)?, cx.optional(3), cx.optional(4));
         let [quantized, a_scale, a_zero] = dynamically(cx, &a)?;
         let sums = product(cx, (&quantized, Some(a_zero)), (&b, b_zero))?;
         scaled(cx, &sums, &a_scale, &b_scale, bias, a.ty)
     }),
-    microsoft("MatMulIntegerToFloat", |cx| {
+    contrib("MatMulIntegerToFloat", |cx| {
         let (a, b, a_scale, b_scale) = (cx.input(0)?, cx.input(1)?, cx.input(2)?, cx.input(3)?);
         let (a_zero, b_zero, bias) = (cx.optional(4), cx.optional(5), cx.optional(6));
         // More than one would go by column of the left matrix, which no integer product can take out of its sums.
@@ -29,7 +29,7 @@ pub const OPERATORS: &[Operator] = &[
         let sums = product(cx, (&a, a_zero), (&b, b_zero))?;
         scaled(cx, &sums, &a_scale, &b_scale, bias, a_scale.ty)
     }),
-    microsoft("QLinearAdd", |cx| {
+    contrib("QLinearAdd", |cx| {
         let operands = Pair::of(cx)?;
         let [a_scale, b_scale, scale] = &operands.scales;
         let (a_share, b_share) = (ratio(cx, &[a_scale], scale)?, ratio(cx, &[b_scale], scale)?);
@@ -37,7 +37,7 @@ pub const OPERATORS: &[Operator] = &[
             Expr::sum(Expr::product(float(a), share(0)), Expr::product(float(b), share(1)))
         })
     }),
-    microsoft("QLinearAveragePool", |cx| {
+    contrib("QLinearAveragePool", |cx| {
         let count_include_pad = cx.int("count_include_pad", 0) != 0;
         let x = dequantized(cx, 0)?;
         let x = channels_first(cx, x)?;
@@ -46,20 +46,20 @@ pub const OPERATORS: &[Operator] = &[
         let mean = channels_last(cx, mean)?;
         Ok(vec![quantized(cx, &mean, 3, Expr::operand(0))?])
     }),
-    microsoft("QLinearConcat", concat),
-    microsoft("QLinearGlobalAveragePool", global_average_pool),
-    microsoft("QLinearLeakyRelu", |cx| {
+    contrib("QLinearConcat", concat),
+    contrib("QLinearGlobalAveragePool", global_average_pool),
+    contrib("QLinearLeakyRelu", |cx| {
         let (x, alpha) = (Expr::operand(0), Expr::float(cx.float("alpha", 0.01)));
         let below = Expr::product(x.clone(), alpha);
         activation(cx, Expr::select(Expr::binary(Op::Less, x.clone(), Expr::float(0.0)), below, x))
     }),
-    microsoft("QLinearMul", |cx| {
+    contrib("QLinearMul", |cx| {
         let operands = Pair::of(cx)?;
         let [a_scale, b_scale, scale] = &operands.scales;
         let share = ratio(cx, &[a_scale, b_scale], scale)?;
         operands.combined(cx, &[&share], |[a, b], share| Expr::product(float(Expr::product(a, b)), share(0)))
     }),
-    microsoft("QLinearSigmoid", |cx| activation(cx, Expr::call(Function::Sigmoid, Expr::operand(0)))),
+    contrib("QLinearSigmoid", |cx| activation(cx, Expr::call(Function::Sigmoid, Expr::operand(0)))),
 ];
 
 fn float(x: Expr) -> Expr {

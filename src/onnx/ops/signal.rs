@@ -1,0 +1,239 @@
+//! Fourier transforms, as products with constant matrices, and windows.
+
+use std::f64::consts::PI;
+
+use super::super::context::Context;
+use super::super::tracer::Traced;
+use super::super::value::Value;
+use super::linear::mat_mul;
+use super::shape::sizes;
+use super::{Operator, device, nowhere};
+use crate::formats::ElementType;
+use crate::kernel::expr::Operator as Op;
+use crate::ops::View;
+use crate::ops::view::{Axis, Border};
+use crate::tensor::Tensor;
+
+/// The most elements of a transform's matrix.
+const LARGEST_MATRIX: usize = 1 << 26;
+
+pub const OPERATORS: &[Operator] = &[
+    nowhere("BlackmanWindow", |cx| window(cx, [0.42, 0.5, 0.08])),
+    device("DFT", dft),
+    nowhere("HammingWindow", |cx| window(cx, [25.0 / 46.0, 21.0 / 46.0, 0.0])),
+    nowhere("HannWindow", |cx| window(cx, [0.5, 0.5, 0.0])),
+    nowhere("MelWeightMatrix", mel_weights),
+    device("STFT", stft),
+];
+
+/// What a transform makes of complex numbers, or of real ones.
+#[derive(Clone, Copy, Debug)]
+struct Transform {
+    /// Points of the whole signal or spectrum.
+    length: usize,
+    inverse: bool,
+    /// Only the half of the spectrum that determines that of a real signal.
+    one_sided: bool,
+    /// Points that are there, 1 or 2 numbers each; what a signal lacks is 0.
+    points: usize,
+    numbers: usize,
+}
+
+impl Transform {
+    /// Points of the result, and numbers of each.
+    fn result(&self) -> (usize, usize) {
+        match (self.one_sided, self.inverse) {
+            (false, _) => (self.length, 2),
+            (true, false) => (self.length / 2 + 1, 2),
+            (true, true) => (self.length, 1),
+        }
+    }
+
+    /// The matrix `[points numbers, results numbers]` by which rows of points are multiplied: `e^(-2 pi i n k / N)` of point n and
+    /// result k, or its conjugate over N.
+    fn matrix(&self, cx: &mut Context) -> Traced<Value> {
+        let (results, parts) = self.result();
+        let (rows, columns) = (self.points * self.numbers, results * parts);
+        if rows.checked_mul(columns).is_none_or(|n| n > LARGEST_MATRIX) {
+            return Err(cx.unsupported(format!("a Fourier transform of {} points", self.length)));
+        }
+        let mut made = cx.derive(&format!("{self:?}"), &[], |_| {
+            let entry = |i: usize| self.entry(i / columns, i % columns) as f32;
+            Ok(vec![(ElementType::Float, Tensor::f32(&[rows, columns], (0..rows * columns).map(entry).collect())?)])
+        })?;
+        made.pop().ok_or_else(|| cx.error("no matrix"))
+    }
+
+    fn entry(&self, row: usize, column: usize) -> f64 {
+        let parts = self.result().1;
+        let (n, imaginary) = (row / self.numbers, row % self.numbers == 1);
+        let (k, to_imaginary) = (column / parts, column % parts == 1);
+        let turns = (n as u128 * k as u128 % self.length as u128) as f64 / self.length as f64;
+        let angle = 2.0 * PI * turns * if self.inverse { 1.0 } else { -1.0 };
+        let value = match (imaginary, to_imaginary) {
+            (false, false) | (true, true) => angle.cos(),
+            (false, true) => angle.sin(),
+            (true, false) => -angle.sin(),
+        };
+        // The other half of a real signal's spectrum is the conjugate of the one that is there.
+        let mirrored = self.one_sided && self.inverse && n != 0 && 2 * n != self.length;
+        let scale = if self.inverse { 1.0 / self.length as f64 } else { 1.0 };
+        // What comes of the parts of it that a real signal does not have is left out.
+        let real_alone = self.one_sided && self.inverse && !mirrored && imaginary;
+        value
+            * scale
+            * if real_alone {
+                0.0
+            } else if mirrored {
+                2.0
+            } else {
+                1.0
+            }
+    }
+}
+
+/// A number that says a size.
+fn length(cx: &mut Context, value: &Value) -> Traced<usize> {
+    let n = cx.host_ints(value)?.first().copied().unwrap_or(0);
+    match sizes(cx, &[n])?[..] {
+        [n] if n > 0 => Ok(n),
+        _ => Err(cx.error(format!("a length of {n}"))),
+    }
+}
+
+fn dft(cx: &mut Context) -> Traced<Vec<Value>> {
+    let x = cx.input(0)?;
+    let Some((numbers @ (1 | 2), signal)) = x.shape.split_last().map(|(n, s)| (*n, s)) else {
+        return Err(cx.error(format!("{:?} are neither real nor complex numbers", x.shape)));
+    };
+    let axis = match cx.optional(2) {
+        Some(axis) => cx.host_ints(&axis)?.first().copied().unwrap_or(-2),
+        None if cx.opset() < 20 => cx.int("axis", 1),
+        None => -2,
+    };
+    let axis = cx.axis(axis, x.rank())?;
+    let last = signal.len().checked_sub(1).filter(|_| axis < signal.len());
+    let last = last.ok_or_else(|| cx.error(format!("axis {axis} of {:?} is that of complex numbers", x.shape)))?;
+    let (inverse, one_sided) = (cx.int("inverse", 0) != 0, cx.int("onesided", 0) != 0);
+    let there = x.shape[axis];
+    let n = match cx.optional(1) {
+        Some(n) => length(cx, &n)?,
+        None if inverse && one_sided => 2 * there.saturating_sub(1),
+        None => there,
+    };
+    if n == 0 || x.is_empty() {
+        return Err(cx.unsupported(format!("a Fourier transform of {:?}", x.shape)));
+    }
+    let most = if inverse && one_sided { n / 2 + 1 } else { n };
+    let transform = Transform { length: n, inverse, one_sided, points: there.min(most), numbers };
+    let x = cx.slice(&x, axis, 0, transform.points)?;
+    // The axis is brought to the end, where points with their numbers are rows.
+    let mut order: Vec<usize> = (0..=last).filter(|d| *d != axis).collect();
+    order.extend([axis, last + 1]);
+    let rows = cx.transpose(&x, &order)?;
+    let outer = rows.shape[..last].to_vec();
+    let rows = cx.reshape(&rows, &[&outer[..], &[transform.points * numbers]].concat())?;
+    let matrix = transform.matrix(cx)?;
+    let rows = cx.reshape(&rows, &[outer.iter().product(), transform.points * numbers])?;
+    let y = mat_mul(cx, &rows, &matrix)?;
+    let (points, numbers) = transform.result();
+    let y = cx.reshape(&y, &[&outer[..], &[points, numbers]].concat())?;
+    let back: Vec<usize> = (0..axis).chain([last]).chain(axis..last).chain([last + 1]).collect();
+    Ok(vec![cx.transpose(&y, &back)?])
+}
+
+fn stft(cx: &mut Context) -> Traced<Vec<Value>> {
+    let (x, step) = (cx.input(0)?, cx.input(1)?);
+    let signal = if x.rank() == 2 { cx.reshape(&x, &[x.shape[0], x.shape[1], 1])? } else { x };
+    let [batch, samples, numbers @ (1 | 2)] = signal.shape[..] else {
+        return Err(cx.error(format!("{:?} are no signals of real or complex numbers", signal.shape)));
+    };
+    let (step, window) = (length(cx, &step)?, cx.optional(2));
+    let n = match (cx.optional(3), &window) {
+        (Some(n), _) => length(cx, &n)?,
+        (None, Some(window)) => window.len(),
+        (None, None) => samples,
+    };
+    if n == 0 || n > samples || window.as_ref().is_some_and(|w| w.shape != [n]) || batch == 0 {
+        return Err(cx.error(format!("frames of {n} of signals of {samples}")));
+    }
+    let frames = (samples - n) / step + 1;
+    let axis = |len: usize, stride: usize| Axis { len, start: 0, step: 1, extent: len, stride };
+    let axes = vec![axis(batch, samples * numbers), axis(frames, step * numbers), axis(n * numbers, 1)];
+    let framed = cx.apply(View { axes, border: Border::None }, &[&signal], signal.ty)?;
+    let framed = cx.reshape(&framed, &[batch * frames, n * numbers])?;
+    let one_sided = cx.int("onesided", 1) != 0;
+    let transform = Transform { length: n, inverse: false, one_sided, points: n, numbers };
+    let mut matrix = transform.matrix(cx)?;
+    if let Some(window) = window {
+        // A factor of each sample is one of each row of the matrix.
+        let column = cx.reshape(&window, &[n, 1, 1])?;
+        let column = cx.expand(&column, &[n, numbers, 1])?;
+        let column = cx.reshape(&column, &[n * numbers, 1])?;
+        matrix = cx.binary(Op::Mul, &matrix, &column)?;
+    }
+    let y = mat_mul(cx, &framed, &matrix)?;
+    let (points, numbers) = transform.result();
+    Ok(vec![cx.reshape(&y, &[batch, frames, points, numbers])?])
+}
+
+/// A constant of the shape and elements that `make` finds for the numbers of all operands.
+fn made(cx: &mut Context, make: impl FnOnce(&Context, &[f64]) -> Traced<(Vec<usize>, Vec<f64>)>) -> Traced<Vec<Value>> {
+    let ty = cx.type_attribute("output_datatype")?.unwrap_or(ElementType::Float);
+    let mut numbers = Vec::new();
+    let mut lasting = true;
+    for value in cx.all()? {
+        lasting &= value.is_lasting();
+        let tensor = cx.host(&value)?;
+        let number = tensor.as_i64().ok().and_then(|v| v.first()).map(|n| *n as f64);
+        numbers.extend(number.or_else(|| tensor.to_f32().first().map(|x| f64::from(*x))));
+    }
+    let (shape, values) = make(cx, &numbers)?;
+    let tensor = match ty.is_float() {
+        true => Tensor::f32(&shape, values.iter().map(|x| *x as f32).collect()),
+        false => Tensor::i64(&shape, values.iter().map(|x| *x as i64).collect()),
+    };
+    let value = || Ok(Value::known(ty, tensor?, lasting));
+    Ok(vec![if lasting { cx.lasting(value)? } else { value()? }])
+}
+
+/// `a - b cos(2 pi n / N) + c cos(4 pi n / N)`, N being the size for periodic windows, one less for symmetric ones.
+fn window(cx: &mut Context, [a, b, c]: [f64; 3]) -> Traced<Vec<Value>> {
+    made(cx, |cx, numbers| {
+        let &[size] = numbers else { return Err(cx.error("expected a size")) };
+        let size = sizes(cx, &[size as i64])?[0];
+        let period = if cx.int("periodic", 1) != 0 { size } else { size.saturating_sub(1) }.max(1) as f64;
+        let value = |n: usize| {
+            let angle = 2.0 * PI * n as f64 / period;
+            a - b * angle.cos() + c * (2.0 * angle).cos()
+        };
+        Ok((vec![size], (0..size).map(value).collect()))
+    })
+}
+
+/// Triangles of height 1 whose corners are evenly spaced on the mel scale, by bin of a spectrum.
+fn mel_weights(cx: &mut Context) -> Traced<Vec<Value>> {
+    made(cx, |cx, numbers| {
+        let &[bins, length, rate, low, high] = numbers else { return Err(cx.error("expected five numbers")) };
+        let shape = sizes(cx, &[length as i64 / 2 + 1, bins as i64])?;
+        let (rows, bins) = (shape[0], shape[1]);
+        let mel = |hertz: f64| 2595.0 * (hertz / 700.0).ln_1p() / 10f64.ln();
+        let hertz = |mel: f64| 700.0 * (mel / 2595.0 * 10f64.ln()).exp_m1();
+        let step = (mel(high) - mel(low)) / (bins + 2) as f64;
+        let corner = |i: usize| ((length + 1.0) * hertz(mel(low) + step * i as f64) / rate).floor();
+        let mut weights = vec![0.0; rows * bins];
+        for bin in 0..bins {
+            let [left, peak, right] = [corner(bin), corner(bin + 1), corner(bin + 2)];
+            for row in 0..rows {
+                let at = row as f64;
+                weights[row * bins + bin] = match () {
+                    () if at == peak => 1.0,
+                    () if at >= left && at < peak => (at - left) / (peak - left),
+                    () if at > peak && at < right => (right - at) / (right - peak),
+                    () => 0.0,
+                };
+            }
+        }
+        Ok((shape, weights))
+    })
+}
