@@ -5,6 +5,7 @@ mod attention;
 mod cache;
 mod cast;
 mod contrib_attention;
+mod contrib_quantized;
 mod conv;
 mod einsum;
 mod formula;
@@ -16,7 +17,6 @@ mod linear;
 mod linear_attention;
 mod loss;
 mod math;
-mod microsoft;
 mod n_bits;
 mod narrow;
 mod norm;
@@ -84,6 +84,7 @@ const FILES: &[&[Operator]] = &[
     cache::OPERATORS,
     contrib_attention::OPERATORS,
     cast::OPERATORS,
+    contrib_quantized::OPERATORS,
     conv::OPERATORS,
     einsum::OPERATORS,
     fused::OPERATORS,
@@ -94,7 +95,6 @@ const FILES: &[&[Operator]] = &[
     linear_attention::OPERATORS,
     loss::OPERATORS,
     math::OPERATORS,
-    microsoft::OPERATORS,
     n_bits::OPERATORS,
     norm::OPERATORS,
     pool::OPERATORS,
