@@ -7,6 +7,7 @@ mod contrib_attention;
 mod conv;
 mod einsum;
 mod formula;
+mod fourier;
 mod fused;
 mod host;
 mod image;
