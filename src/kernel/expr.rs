@@ -68,7 +68,7 @@ impl Expr {
     }
 
     /// The expressions that this one is made of.
-    fn parts(&self) -> impl Iterator<Item = &Expr> {
+    pub fn parts(&self) -> impl Iterator<Item = &Expr> {
         let parts: [Option<&Expr>; 3] = match self {
             Expr::Operand(_) | Expr::Float(_) | Expr::Int(_) => [None; 3],
             Expr::Call(_, a) => [Some(a), None, None],

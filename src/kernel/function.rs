@@ -116,6 +116,10 @@ pub enum Function {
     Not,
     /// Of an integer: every bit flipped.
     Complement,
+    /// Of an integer: its lower 32 bits, the highest of them the sign: what a device holds of it.
+    ToI32,
+    /// Of an integer: its lower 32 bits without a sign; a device holds the same bits.
+    ToU32,
     /// From an integer.
     ToFloat,
     /// From a float, truncated.
@@ -130,7 +134,7 @@ use Function as F;
 
 impl Function {
     /// All functions.
-    pub const ALL: [Function; 38] = [
+    pub const ALL: [Function; 40] = [
         F::Silu,
         F::GeluTanh,
         F::Gelu,
@@ -165,6 +169,8 @@ impl Function {
         F::IsInf,
         F::Not,
         F::Complement,
+        F::ToI32,
+        F::ToU32,
         F::ToFloat,
         F::ToInt,
         F::FloatOfBits,
@@ -177,9 +183,9 @@ impl Function {
             (F::Neg | F::Abs | F::Sign, kind) => Some(kind),
             (F::IsNan | F::IsInf | F::ToInt | F::BitsOfFloat, Kind::Float) => Some(Kind::Int),
             (F::ToFloat | F::FloatOfBits, Kind::Int) => Some(Kind::Float),
-            (F::Not | F::Complement, Kind::Int) => Some(Kind::Int),
+            (F::Not | F::Complement | F::ToI32 | F::ToU32, Kind::Int) => Some(Kind::Int),
             (F::IsNan | F::IsInf | F::ToInt | F::BitsOfFloat, Kind::Int) => None,
-            (F::Not | F::Complement | F::ToFloat | F::FloatOfBits, Kind::Float) => None,
+            (F::Not | F::Complement | F::ToI32 | F::ToU32 | F::ToFloat | F::FloatOfBits, Kind::Float) => None,
             (_, Kind::Float) => Some(Kind::Float),
             (_, Kind::Int) => None,
         }
@@ -193,6 +199,8 @@ impl Function {
             (F::Sign, Scalar::Int(n)) => Scalar::Int(n.signum()),
             (F::Not, n) => Scalar::Int((n.int() == 0).into()),
             (F::Complement, n) => Scalar::Int(!n.int()),
+            (F::ToI32, n) => Scalar::Int((n.int() as i32).into()),
+            (F::ToU32, n) => Scalar::Int((n.int() as u32).into()),
             (F::ToFloat, n) => Scalar::Float(n.float()),
             (F::FloatOfBits, n) => Scalar::Float(f32::from_bits(n.int() as u32)),
             (F::ToInt, x) => Scalar::Int(x.int()),
@@ -207,7 +215,7 @@ impl Function {
         match self {
             F::Silu => x / (1.0 + (-x).exp()),
             // x (1 + tanh(u)) / 2 is x times the sigmoid of 2u, which neither cancels nor overflows to NaN.
-            F::GeluTanh => x / (1.0 + (-1.595_769_1 * (x + 0.044715 * x * x * x)).exp()),
+            F::GeluTanh => x / (1.0 + (-1.595_769 * (x + 0.044715 * x * x * x)).exp()),
             F::Gelu => (0.5 * f64::from(x) * (1.0 + erf(f64::from(x) * std::f64::consts::FRAC_1_SQRT_2))) as f32,
             F::Erf => erf(x.into()) as f32,
             F::Exp => x.exp(),
@@ -237,7 +245,8 @@ impl Function {
             F::Round => x.round_ties_even(),
             F::ToF16 => half::f16::from_f32(x).to_f32(),
             F::ToBf16 => half::bf16::from_f32(x).to_f32(),
-            F::IsNan | F::IsInf | F::Not | F::Complement | F::ToFloat | F::ToInt | F::FloatOfBits | F::BitsOfFloat => x,
+            F::IsNan | F::IsInf | F::Not | F::Complement | F::ToI32 | F::ToU32 => x,
+            F::ToFloat | F::ToInt | F::FloatOfBits | F::BitsOfFloat => x,
         }
     }
 
@@ -305,7 +314,7 @@ impl Function {
             F::Not => "not_of",
             F::Complement => "~",
             F::ToFloat => "f32",
-            F::ToInt => "i32",
+            F::ToInt | F::ToI32 | F::ToU32 => "i32",
             F::FloatOfBits => "bitcast<f32>",
             F::BitsOfFloat => "bitcast<i32>",
         }
@@ -342,6 +351,8 @@ pub enum Operator {
     Mul,
     /// Of integers: truncated; what is divided by 0 stays as it is.
     Div,
+    /// Of floats: the quotient, rounded correctly on devices too, which may be a few units off in `Div`; among normal numbers.
+    Quotient,
     /// The remainder with the sign of the divisor; of integers by 0: 0.
     Mod,
     /// The remainder with the sign of the dividend; of integers by 0: 0.
@@ -362,9 +373,9 @@ pub enum Operator {
     Or,
     /// Bits of integers.
     Xor,
-    /// Of integers; 0 where the shift is 32 or more.
+    /// Of integers; 0 where the shift is negative or 32 or more.
     ShiftLeft,
-    /// Of integers, with the sign.
+    /// Of integers, with the sign; of the sign alone where the shift is negative or 32 or more.
     ShiftRight,
 }
 
@@ -372,11 +383,12 @@ use Operator as O;
 
 impl Operator {
     /// All operators.
-    pub const ALL: [Operator; 17] = [
+    pub const ALL: [Operator; 18] = [
         O::Add,
         O::Sub,
         O::Mul,
         O::Div,
+        O::Quotient,
         O::Mod,
         O::Rem,
         O::Pow,
@@ -396,7 +408,7 @@ impl Operator {
     pub fn kind(self, operands: Kind) -> Option<Kind> {
         match (self, operands) {
             (O::Less | O::LessEqual | O::Equal, _) => Some(Kind::Int),
-            (O::And | O::Or | O::Xor | O::ShiftLeft | O::ShiftRight, Kind::Float) => None,
+            (O::And | O::Or | O::Xor | O::ShiftLeft | O::ShiftRight, Kind::Float) | (O::Quotient, Kind::Int) => None,
             (_, kind) => Some(kind),
         }
     }
@@ -415,7 +427,7 @@ impl Operator {
             O::Add => a + b,
             O::Sub => a - b,
             O::Mul => a * b,
-            O::Div => a / b,
+            O::Div | O::Quotient => a / b,
             O::Mod => {
                 let rest = a % b;
                 if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
@@ -437,8 +449,8 @@ impl Operator {
             O::Add => a.wrapping_add(b),
             O::Sub => a.wrapping_sub(b),
             O::Mul => a.wrapping_mul(b),
-            O::Div if b == 0 => a,
-            O::Div => a.wrapping_div(b),
+            O::Div | O::Quotient if b == 0 => a,
+            O::Div | O::Quotient => a.wrapping_div(b),
             O::Mod | O::Rem if b == 0 => 0,
             O::Mod => (a.wrapping_rem(b).wrapping_add(b)).wrapping_rem(b),
             O::Rem => a.wrapping_rem(b),
@@ -458,7 +470,7 @@ impl Operator {
                     0
                 }
             }
-            O::ShiftRight => a >> b.clamp(0, 63),
+            O::ShiftRight => a >> if (0..64).contains(&b) { b } else { 63 },
         }
     }
 
@@ -470,6 +482,7 @@ impl Operator {
             O::Sub => format!("({a} - {b})"),
             O::Mul => format!("({a} * {b})"),
             O::Div => format!("({a} / {b})"),
+            O::Quotient => format!("quotient({a}, {b})"),
             O::Mod if float => format!("mod_float({a}, {b})"),
             O::Mod => format!("mod_int({a}, {b})"),
             O::Rem if float => format!("rem_float({a}, {b})"),
@@ -499,6 +512,8 @@ impl Operator {
             O::Add | O::Sub | O::Min | O::Max => UNIT * y.abs(),
             O::Mul => UNIT * y.abs() + f32::MIN_POSITIVE,
             O::Div => 3.0 * UNIT * y.abs() + f32::MIN_POSITIVE,
+            O::Quotient if [a, b, y].iter().all(|x| x.is_normal() && x.abs() > 1e-36) => 0.0,
+            O::Quotient => 3.0 * UNIT * y.abs() + 1e-36,
             O::Mod | O::Rem => 4.0 * UNIT * (a.abs() + b.abs()) + f32::MIN_POSITIVE,
             O::Pow => {
                 let exponent = (b * a.abs().max(f32::MIN_POSITIVE).log2()).abs();

@@ -125,7 +125,7 @@ impl Rules {
         };
         let early = shown == Some(Shown::Products) && self.softcap != 0.0;
         let tail = if early { Expr::operand(0) } else { cap(Expr::operand(0)) };
-        let op = BatchMatMul { transpose_a: false, transpose_b: true, scale: self.scale, tail };
+        let op = BatchMatMul { transpose_b: true, scale: self.scale, tail, ..BatchMatMul::plain() };
         let products = cx.apply(op, &[&grouped, k], ty)?;
         let products = cx.reshape(&products, &[batch, heads, queries, keys])?;
         let capped = if early { cx.elementwise(cap(Expr::operand(0)), &[&products], ty)? } else { products.clone() };
