@@ -9,6 +9,7 @@ mod contrib_quantized;
 mod conv;
 mod einsum;
 mod formula;
+mod fourier;
 mod fused;
 mod host;
 mod image;
