@@ -177,6 +177,15 @@ fn stft(cx: &mut Context) -> Traced<Vec<Value>> {
     Ok(vec![cx.reshape(&y, &[batch, frames, points, numbers])?])
 }
 
+/// The shape of a constant that is made here.
+fn bounded(cx: &Context, dims: &[i64]) -> Traced<Vec<usize>> {
+    let shape = sizes(cx, dims)?;
+    match shape.iter().product::<usize>() {
+        n if n <= LARGEST_MATRIX => Ok(shape),
+        _ => Err(cx.unsupported(format!("a constant of shape {shape:?}"))),
+    }
+}
+
 /// A constant of the shape and elements that `make` finds for the numbers of all operands.
 fn made(cx: &mut Context, make: impl FnOnce(&Context, &[f64]) -> Traced<(Vec<usize>, Vec<f64>)>) -> Traced<Vec<Value>> {
     let ty = cx.type_attribute("output_datatype")?.unwrap_or(ElementType::Float);
@@ -201,7 +210,7 @@ fn made(cx: &mut Context, make: impl FnOnce(&Context, &[f64]) -> Traced<(Vec<usi
 fn window(cx: &mut Context, [a, b, c]: [f64; 3]) -> Traced<Vec<Value>> {
     made(cx, |cx, numbers| {
         let &[size] = numbers else { return Err(cx.error("expected a size")) };
-        let size = sizes(cx, &[size as i64])?[0];
+        let size = bounded(cx, &[size as i64])?[0];
         let period = if cx.int("periodic", 1) != 0 { size } else { size.saturating_sub(1) }.max(1) as f64;
         let value = |n: usize| {
             let angle = 2.0 * PI * n as f64 / period;
@@ -215,7 +224,7 @@ fn window(cx: &mut Context, [a, b, c]: [f64; 3]) -> Traced<Vec<Value>> {
 fn mel_weights(cx: &mut Context) -> Traced<Vec<Value>> {
     made(cx, |cx, numbers| {
         let &[bins, length, rate, low, high] = numbers else { return Err(cx.error("expected five numbers")) };
-        let shape = sizes(cx, &[length as i64 / 2 + 1, bins as i64])?;
+        let shape = bounded(cx, &[length as i64 / 2 + 1, bins as i64])?;
         let (rows, bins) = (shape[0], shape[1]);
         let mel = |hertz: f64| 2595.0 * (hertz / 700.0).ln_1p() / 10f64.ln();
         let hertz = |mel: f64| 700.0 * (mel / 2595.0 * 10f64.ln()).exp_m1();
