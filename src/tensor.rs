@@ -310,6 +310,14 @@ impl Weight {
         }
     }
 
+    /// The same bytes in another shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when they do not fill it.
+    pub fn reshaped(&self, shape: &[usize]) -> Result<Self> {
+        Weight::new(self.dtype, shape, self.owner.clone(), self.range.clone())
+    }
+
     /// A number that two weights share when they are the same bytes of the same owner.
     pub fn identity(&self) -> (usize, usize, usize) {
         (Arc::as_ptr(&self.owner).cast::<u8>() as usize, self.range.start, self.range.end)

@@ -28,7 +28,12 @@ struct Params {
     down: u32,
     batches: u32,
     scale: f32,
-    pad: u32,
+    // Where the first matrices begin.
+    a_start: u32,
+    b_start: u32,
+    pad_0: u32,
+    pad_1: u32,
+    pad_2: u32,
     batch: array<Batch, RANK>,
 }
 
@@ -58,7 +63,7 @@ fn product_place(index: u32) -> Place {
     let tile = index - batch * per_matrix;
     // Tiles below each other follow on each other: they read the same columns of b, whose lines may lie far apart.
     let across = tile / params.down;
-    var place = Place(batch, tile - across * params.down, across, 0u, 0u);
+    var place = Place(batch, tile - across * params.down, across, params.a_start, params.b_start);
     var rest = batch;
     for (var i = 0u; i < RANK; i++) {
         let dim = params.batch[RANK - 1u - i];

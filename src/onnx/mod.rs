@@ -15,4 +15,4 @@ mod walk;
 
 pub use ops::{Operator, Where, operators};
 pub use session::{Session, StageSummary};
-pub use value::Array;
+pub use value::{Array, Placed};

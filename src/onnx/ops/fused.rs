@@ -184,7 +184,7 @@ fn fused_mat_mul(cx: &mut Context) -> Traced<Vec<Value>> {
     let (left, transpose_a) = side(cx, a.clone(), "transBatchA", "transA", true)?;
     let (right, transpose_b) = side(cx, b.clone(), "transBatchB", "transB", false)?;
     let scale = cx.float("alpha", 1.0);
-    let op = BatchMatMul { transpose_a, transpose_b, scale, tail: Expr::operand(0) };
+    let op = BatchMatMul { transpose_a, transpose_b, scale, ..BatchMatMul::plain() };
     let y = cx.apply(op, &[&left, &right], a.ty)?;
     let mut shape = y.shape.clone();
     if b.rank() == 1 {

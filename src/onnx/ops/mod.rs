@@ -3,10 +3,13 @@
 mod activation;
 mod attention;
 mod cache;
+mod cast;
 mod contrib_attention;
+mod contrib_quantized;
 mod conv;
 mod einsum;
 mod formula;
+mod fourier;
 mod fused;
 mod host;
 mod image;
@@ -15,8 +18,12 @@ mod linear;
 mod linear_attention;
 mod loss;
 mod math;
+mod n_bits;
+mod narrow;
 mod norm;
 mod pool;
+mod qlinear;
+mod quantize;
 mod random;
 mod recurrent;
 mod recurrent_layer;
@@ -64,7 +71,7 @@ const fn on_host(name: &'static str, why: &'static str, translate: Translate) ->
     Operator { domain: "", name, place: Where::Host(why), translate }
 }
 
-/// Of ONNX Runtime's own operators.
+/// An operator that ONNX Runtime adds to the standard ones; quantisers and optimisers write models with them.
 const fn contrib(name: &'static str, translate: Translate) -> Operator {
     Operator { domain: "com.microsoft", name, place: Where::Device, translate }
 }
@@ -77,6 +84,8 @@ const FILES: &[&[Operator]] = &[
     attention::OPERATORS,
     cache::OPERATORS,
     contrib_attention::OPERATORS,
+    cast::OPERATORS,
+    contrib_quantized::OPERATORS,
     conv::OPERATORS,
     einsum::OPERATORS,
     fused::OPERATORS,
@@ -87,8 +96,11 @@ const FILES: &[&[Operator]] = &[
     linear_attention::OPERATORS,
     loss::OPERATORS,
     math::OPERATORS,
+    n_bits::OPERATORS,
     norm::OPERATORS,
     pool::OPERATORS,
+    qlinear::OPERATORS,
+    quantize::OPERATORS,
     random::OPERATORS,
     recurrent::OPERATORS,
     reduce::OPERATORS,

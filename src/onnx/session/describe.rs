@@ -13,6 +13,9 @@ use crate::onnx::value::Array;
 pub struct StageSummary {
     /// The node at which it begins: its graph's name and its number there.
     pub place: String,
+    /// Nodes of the graph before any pass, but for those that compute nothing or that nothing reads: each would be a kernel
+    /// of its own.
+    pub traced: usize,
     /// The optimised graph, as it is compiled; none where the stage computes nothing.
     pub graph: Option<Arc<Graph>>,
     /// What each pass changed in the graph.
@@ -31,20 +34,21 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run`].
     pub fn describe(&mut self, inputs: &BTreeMap<String, Array>) -> Result<Vec<StageSummary>> {
-        let mut frames = self.start(inputs)?;
+        let mut frames = self.begin(inputs)?;
         let mut stages = Vec::new();
         loop {
             frames.prune();
             let (mut stage, live) = self.stage(&frames)?;
             let ran = stage.end != End::Done;
-            stages.push(StageSummary { place: frames.place(), graph: stage.graph.clone(), passes: stage.passes.clone(), ran });
+            let (graph, passes) = (stage.graph.clone(), stage.passes.clone());
+            stages.push(StageSummary { place: frames.place(), traced: stage.traced, graph, passes, ran });
             if !ran {
                 return Ok(stages);
             }
             if stages.len() == MOST_DESCRIBED {
                 return Err(Error::Unsupported(format!("a description of more than {MOST_DESCRIBED} stages")));
             }
-            frames = run_stage(&mut stage, &frames, &live, &mut None)?.0;
+            frames = run_stage(&mut stage, &frames, &live, false, &mut None)?.0;
         }
     }
 }
