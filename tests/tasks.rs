@@ -71,7 +71,7 @@ fn pages_are_read_as_rapidocr_reads_them() {
         let mut wanted: Vec<f64> = expected.iter().map(|line| line["box_score"].as_f64().unwrap()).collect();
         scores.sort_by(f64::total_cmp);
         wanted.sort_by(f64::total_cmp);
-        assert!(scores.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 0.005), "{file}: {scores:?} {wanted:?}");
+        assert!(scores.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 0.01), "{file}: {scores:?} {wanted:?}");
     }
 }
 
