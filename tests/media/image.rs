@@ -122,7 +122,7 @@ fn a_palette_that_ends_amidst_a_colour_is_refused() {
         \0\0\0\x04PLTE\x01\x02\x03\x04\x23\xdb\x8a\xab\
         \0\0\0\x0aIDAT\x78\x9c\x63\x60\0\0\0\x02\0\x01\x48\xaf\xa4\x71\0\0\0\0IEND\xae\x42\x60\x82";
     let error = Picture::decode(png).unwrap_err();
-    assert_eq!(error.to_string(), "PNG picture: a palette of 4 bytes, which are no whole colours");
+    assert_eq!(error.to_string(), "malformed PNG picture: a palette of 4 bytes, which are no whole colours");
 }
 
 #[test]
