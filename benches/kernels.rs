@@ -16,8 +16,7 @@ use support::repeat::{Case, Operand, time};
 use support::table::{Cell, Table};
 use support::{Arguments, Result, device, print_head, roof};
 use wavelane::dtype::DType;
-use wavelane::ops::{ArgMax, Attention, BatchMatMul, MatMul, Op, RmsNorm, Softmax, TopK};
-use wavelane::ops::{ArgMax, Attention, Conv, MatMul, Op, RmsNorm, Softmax, TopK};
+use wavelane::ops::{ArgMax, Attention, BatchMatMul, Conv, MatMul, Op, RmsNorm, Softmax, TopK};
 use wavelane::quant::Format;
 use wavelane::tensor::Tensor;
 
@@ -105,8 +104,7 @@ fn cases() -> Result<Vec<Named>> {
         let case = Case { op: RmsNorm { epsilon: 1e-5 }.into(), x: vec![t, SIZE], rest: vec![gain] };
         cases.push((format!("rms_norm {t}x{SIZE}"), Work::Move(2 * t * SIZE * 4), case));
     }
-    let case = Case { op: Softmax { log: false }.into(), x: [512, 1024], rest: Vec::new() };
-    let case = Case { op: Softmax.into(), x: vec![512, 1024], rest: Vec::new() };
+    let case = Case { op: Softmax { log: false }.into(), x: vec![512, 1024], rest: Vec::new() };
     cases.push(("softmax 512x1024".into(), Work::Move(2 * 512 * 1024 * 4), case));
     for (channels, filters, size, kernel, stride, groups) in CONVOLUTIONS {
         cases.push(convolution(channels, filters, size, kernel, stride, groups));
@@ -146,7 +144,9 @@ fn batched(transpose_b: bool, size: usize, t: usize) -> Named {
     let op = BatchMatMul { transpose_b, ..BatchMatMul::plain() };
     let b = Operand::Weight { dtype: DType::F32, shape: vec![size, size], copies };
     let layout = if transpose_b { "b^T" } else { "b" };
-    (format!("a {layout} {size}x{size} T={t}"), work, Case { op: op.into(), x: [t, size], rest: vec![b] })
+    (format!("a {layout} {size}x{size} T={t}"), work, Case { op: op.into(), x: vec![t, size], rest: vec![b] })
+}
+
 /// A convolution of a square image, padded so that stride 1 keeps its size.
 fn convolution(channels: usize, filters: usize, size: usize, kernel: usize, stride: usize, groups: usize) -> Named {
     let all = |n: usize| vec![n; 2];

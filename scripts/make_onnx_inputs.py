@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-FOLDER = Path(os.environ.get("WAVELANE_GOLDENS", Path(__file__).parent.parent / "tests" / "data" / "onnx"))
+FOLDER = Path(os.environ.get("WAVELANE_GOLDENS", Path(__file__).parent.parent / "tests" / "data" / "onnx" / "goldens"))
 
 
 def font(size: int) -> ImageFont.FreeTypeFont:

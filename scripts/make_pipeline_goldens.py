@@ -27,7 +27,7 @@ sys.modules.setdefault("torch", MagicMock())
 import silero_vad
 from silero_vad.sequence_vad import SileroVADSequence, get_speech_timestamps_sequence
 
-FOLDER = Path(os.environ.get("WAVELANE_GOLDENS", Path(__file__).parent.parent / "tests" / "data" / "onnx"))
+FOLDER = Path(os.environ.get("WAVELANE_GOLDENS", Path(__file__).parent.parent / "tests" / "data" / "onnx" / "goldens"))
 
 
 def read(engine: rapidocr.RapidOCR, name: str) -> dict:

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Writes tests/data/resize.json: axes resized by ONNX's reference, for tests/ops/resize.rs.
 
-Every mode, rounding, coordinate transformation, antialias and exclude_outside that Resize 19 has, over axes that grow, shrink,
-keep their length and become one place. Needs the packages onnx and numpy.
+Every mode, rounding, coordinate transformation, antialias and exclude_outside that Resize 19 has, over axes that grow, shrink
+and become one place. A case is [mode, rounding or slope, coordinate, antialias, exclude_outside, length, scale or null, output].
+
+    pip install onnx==1.23.2 numpy
+    python scripts/make_resize_vectors.py
 """
 
 import itertools
 import json
-import pathlib
+from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -57,7 +60,7 @@ def main():
                        exclude_outside=exclude, **attributes)
             assert len(y) == output
             cases.append([mode, detail, coordinate, antialias, exclude, n, scale, [float(f"{v:.7g}") for v in y]])
-    path = pathlib.Path(__file__).parent.parent / "tests" / "data" / "resize.json"
+    path = Path(__file__).parent.parent / "tests" / "data" / "resize.json"
     path.write_text("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
     print(len(cases), "cases,", path.stat().st_size, "bytes")
 

@@ -82,13 +82,13 @@ use_drivers() {
 }
 
 fetch_fixtures() {
-  scripts/fetch.sh smollm2
+  scripts/fetch.sh smollm2 ocr silero-vad basic-pitch magika onnx-light
   if [ -f scripts/fetch_tokenizer_goldens.sh ]; then bash scripts/fetch_tokenizer_goldens.sh "$cache/ggml-vocab"; fi
 }
 
 document() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features cli; }
 
-export WAVELANE_CACHE=$cache
+export WAVELANE_CACHE=$cache WAVELANE_REQUIRE_MODELS=1
 trap report EXIT
 step "tools" need_rust
 step "drivers: install" install_drivers

@@ -2,8 +2,8 @@
 //
 //   out  [count] f32 or i32, as the tail's value is
 //
-// Operands that are broadcast along some dimensions are read through `strided`. `words` holds the RANK dimensions of the output
-// and then, for each list of strides, RANK strides in elements.
+// Operands that are broadcast along some dimensions, or lie in another order, are read through `strided`. `words` holds the RANK
+// dimensions of the output and then, for each list of strides, the first element and RANK strides in elements.
 //
 // One workgroup: 64 elements.
 
@@ -21,15 +21,16 @@ fn word(i: u32) -> u32 {
 
 // The element that goes with element `index` of the output under the strides of list `list`.
 fn strided(index: u32, list: u32) -> u32 {
+    let first = RANK + list * (RANK + 1u);
     var rest = index;
-    var at = 0u;
+    var at = word(first);
     for (var d = RANK - 1u; d > 0u; d--) {
         let n = word(d);
         let outer = rest / n;
-        at += (rest - outer * n) * word((list + 1u) * RANK + d);
+        at += (rest - outer * n) * word(first + 1u + d);
         rest = outer;
     }
-    return at + rest * word((list + 1u) * RANK);
+    return at + rest * word(first + 1u);
 }
 
 @compute @workgroup_size(64)

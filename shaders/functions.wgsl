@@ -1,4 +1,4 @@
-// Scalar functions and operators of `kernel::function`, where WGSL has none or grants drivers too much.
+// Scalar functions and operators of `kernel::function` and `kernel::operator`, where WGSL has none or grants drivers too much.
 
 fn reciprocal(x: f32) -> f32 {
     return 1.0 / x;
@@ -141,6 +141,29 @@ fn rem_float(a: f32, b: f32) -> f32 {
     return select(a - b * trunc(a / b), a, is_inf(b) != 0 && (is_inf(a) | is_nan(a)) == 0);
 }
 
+// The quotient rounded to nearest; `a / b` may be a few units off. With both mantissas as integers, what a guess leaves is known
+// exactly modulo 2^32, and it is small. Quotients of two f32 never lie in the middle between two others.
+fn quotient(a: f32, b: f32) -> f32 {
+    let x = bitcast<u32>(a);
+    let y = bitcast<u32>(b);
+    let x_exponent = (x >> 23u) & 255u;
+    let y_exponent = (y >> 23u) & 255u;
+    let m = (x & 0x7fffffu) | 0x800000u;
+    let n = (y & 0x7fffffu) | 0x800000u;
+    let below_one = u32(m < n);
+    let exponent = i32(x_exponent) - i32(y_exponent) + 127 - i32(below_one);
+    let special = x_exponent == 0u || x_exponent == 255u || y_exponent == 0u || y_exponent == 255u;
+    if (special || exponent < 1 || exponent > 253) {
+        return a / b;
+    }
+    let shift = 23u + below_one;
+    let guess = u32(f32(m) / f32(n) * f32(1u << shift));
+    let rest = i32((m << shift) - guess * n);
+    let steps = (2 * rest + 33 * i32(n)) / (2 * i32(n)) - 16;
+    let mantissa = u32(i32(guess) + steps) - 0x800000u;
+    return bitcast<f32>(((x ^ y) & 0x80000000u) | ((u32(exponent) << 23u) + mantissa));
+}
+
 fn mod_float(a: f32, b: f32) -> f32 {
     let rest = rem_float(a, b);
     return select(rest, rest + b, rest != 0.0 && (rest < 0.0) != (b < 0.0));
@@ -185,5 +208,5 @@ fn shift_left(a: i32, b: i32) -> i32 {
 }
 
 fn shift_right(a: i32, b: i32) -> i32 {
-    return a >> u32(clamp(b, 0, 31));
+    return a >> u32(select(31, b, b >= 0 && b < 32));
 }

@@ -19,6 +19,8 @@ pub mod plan;
 pub mod quant;
 pub mod session;
 pub mod shape;
+#[cfg(all(feature = "audio", feature = "image"))]
+pub mod tasks;
 pub mod tensor;
 #[cfg(feature = "text")]
 pub mod tokenizer;

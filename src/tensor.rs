@@ -310,9 +310,22 @@ impl Weight {
         }
     }
 
+    /// The same bytes in another shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when they do not fill it.
+    pub fn reshaped(&self, shape: &[usize]) -> Result<Self> {
+        Weight::new(self.dtype, shape, self.owner.clone(), self.range.clone())
+    }
+
     /// A number that two weights share when they are the same bytes of the same owner.
     pub fn identity(&self) -> (usize, usize, usize) {
         (Arc::as_ptr(&self.owner).cast::<u8>() as usize, self.range.start, self.range.end)
+    }
+
+    /// Whether nothing but this weight keeps its bytes.
+    pub fn is_only_owner(&self) -> bool {
+        Arc::strong_count(&self.owner) == 1
     }
 
     /// All values as f32.

@@ -28,7 +28,12 @@ struct Params {
     down: u32,
     batches: u32,
     scale: f32,
-    pad: u32,
+    // Where the first matrices begin.
+    a_start: u32,
+    b_start: u32,
+    pad_0: u32,
+    pad_1: u32,
+    pad_2: u32,
     batch: array<Batch, RANK>,
 }
 
@@ -57,7 +62,7 @@ fn product_place(index: u32) -> Place {
     let batch = index / per_matrix;
     let tile = index - batch * per_matrix;
     let down = tile / params.across;
-    var place = Place(batch, down, tile - down * params.across, 0u, 0u);
+    var place = Place(batch, down, tile - down * params.across, params.a_start, params.b_start);
     var rest = batch;
     for (var i = 0u; i < RANK; i++) {
         let dim = params.batch[RANK - 1u - i];

@@ -4,16 +4,18 @@ use std::sync::{Arc, Mutex};
 
 use clap::Args;
 use wavelane::generate::Sequence;
+use wavelane::gpu::check::Checked;
 use wavelane::graph::Graph;
 use wavelane::kernel::Caps;
 use wavelane::models::LanguageModel;
+use wavelane::onnx::StageSummary;
 use wavelane::plan::{self, Plan, passes};
 use wavelane::session::Device;
 use wavelane::session::pages::CacheShape;
 use wavelane::shape::Symbols;
 use wavelane::{DType, Error, Result};
 
-use super::flags::ModelFlags;
+use super::flags::{DeviceFlags, ModelFlags};
 use super::output::{print, say};
 
 /// Looking at what runs.
@@ -43,22 +45,11 @@ impl DebugFlags {
     ///
     /// Nothing is uploaded, and without any device the plan is that for the least that a device can offer.
     pub fn dump(&self, flags: &ModelFlags, output: usize, every: bool) -> Result<bool> {
-        if !self.dump_graph && !self.dump_plan {
+        if !self.dumps() {
             return Ok(false);
         }
         let model = LanguageModel::open(&flags.model)?;
-        let caps = match flags.device() {
-            Ok(Device::Cpu) if self.dump_plan => {
-                return Err(Error::Request("the device 'cpu' runs the graph itself; it has no plan".into()));
-            }
-            Ok(Device::Cpu) => None,
-            Ok(Device::Gpu(gpu)) => Some(gpu.info().caps.clone()),
-            Err(Error::NoDevice(_)) if flags.any_device() => {
-                say("no GPU was found: this is what would run on a device that offers the least");
-                Some(Caps::plain())
-            }
-            Err(e) => return Err(e),
-        };
+        let caps = self.caps(&flags.device)?;
         let options = flags.options();
         let cache = CacheShape { slots: 1, context: options.context_of(&model)? };
         let dtype = options.cache.unwrap_or(if caps.is_some() { DType::F16 } else { DType::F32 });
@@ -77,23 +68,80 @@ impl DebugFlags {
         Ok(true)
     }
 
+    /// Whether something is to be printed and nothing shall run.
+    pub fn dumps(&self) -> bool {
+        self.dump_graph || self.dump_plan
+    }
+
+    /// Prints what is to be printed of a model's stages.
+    ///
+    /// # Errors
+    /// Those of [`plan::compile`] and of the device.
+    pub fn dump_stages(&self, stages: &[StageSummary], device: &DeviceFlags) -> Result<()> {
+        let caps = self.caps(device)?.filter(|_| self.dump_plan);
+        print_stages(stages, self.dump_graph, caps.as_ref())
+    }
+
+    /// What the device offers, or the least that one can where there is none; nothing for the CPU.
+    fn caps(&self, device: &DeviceFlags) -> Result<Option<Caps>> {
+        match device.open() {
+            Ok(Device::Cpu) if self.dump_plan => {
+                Err(Error::Request("the device 'cpu' runs the graph itself; it has no plan".into()))
+            }
+            Ok(Device::Cpu) => Ok(None),
+            Ok(Device::Gpu(gpu)) => Ok(Some(gpu.info().caps.clone())),
+            Err(Error::NoDevice(_)) if device.any() => {
+                say("no GPU was found: this is what would run on a device that offers the least");
+                Ok(Some(Caps::plain()))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
     /// Switches the check on where it is asked for.
     pub fn watch(&self, sequence: &mut Sequence) -> CheckReport {
+        self.watch_by(|seen| sequence.check(seen))
+    }
+
+    /// Calls `check`, where a check is asked for, with what it shall tell.
+    pub fn watch_by(&self, check: impl FnOnce(Box<dyn FnMut(&Checked) + Send>)) -> CheckReport {
         if !self.check {
             return CheckReport(None);
         }
         let checks = Arc::new(Mutex::new(Checks::default()));
         let told = checks.clone();
-        sequence.check(move |checked| {
+        check(Box::new(move |checked| {
             let mut checks = told.lock().unwrap_or_else(|e| e.into_inner());
             checks.results += 1;
             let ratio = checked.worst.ratio();
             if checks.worst.as_ref().is_none_or(|(worst, _)| ratio > *worst) {
                 checks.worst = Some((ratio, format!("{} '{}': {}", checked.op, checked.name, checked.worst)));
             }
-        });
+        }));
         CheckReport(Some(checks))
     }
+}
+
+/// Prints stages: their graphs with what each pass changed, and their plans for a device with `caps`.
+pub fn print_stages(stages: &[StageSummary], graph: bool, caps: Option<&Caps>) -> Result<()> {
+    for (i, stage) in stages.iter().enumerate() {
+        let ran = if stage.ran { ", which had to run: the next depends on its results" } else { "" };
+        print(format_args!("stage {i} at {}{ran}\n", stage.place))?;
+        let Some(optimised) = &stage.graph else {
+            print("nothing is computed on the device\n")?;
+            continue;
+        };
+        if graph {
+            for (name, changed) in &stage.passes {
+                print(format_args!("pass {name}: {changed} changed\n"))?;
+            }
+            print(optimised)?;
+        }
+        if let Some(caps) = caps {
+            print(plan::compile(optimised, &Symbols::new(), caps)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a checked run found so far.

@@ -11,14 +11,33 @@ use wavelane::{DType, Result};
 
 use super::output::Bar;
 
+/// Where a model runs.
+#[derive(Args)]
+pub struct DeviceFlags {
+    /// A part of an adapter's name, its number, or 'cpu' for the reference.
+    #[arg(long, env = "WAVELANE_DEVICE", value_name = "NAME|INDEX|cpu")]
+    device: Option<String>,
+}
+
+impl DeviceFlags {
+    /// Whether the choice is left to the library.
+    pub fn any(&self) -> bool {
+        self.device.as_deref().is_none_or(str::is_empty)
+    }
+
+    /// Opens the device.
+    pub fn open(&self) -> Result<Device> {
+        Device::open(self.device.as_deref().filter(|name| !name.is_empty()))
+    }
+}
+
 /// Which model runs where.
 #[derive(Args)]
 pub struct ModelFlags {
     /// A GGUF file.
     pub model: PathBuf,
-    /// A part of an adapter's name, its number, or 'cpu' for the reference.
-    #[arg(long, env = "WAVELANE_DEVICE", value_name = "NAME|INDEX|cpu")]
-    pub device: Option<String>,
+    #[command(flatten)]
+    pub device: DeviceFlags,
     /// Most tokens of prompt and answer together.
     #[arg(long, value_name = "N")]
     pub ctx: Option<usize>,
@@ -42,19 +61,9 @@ impl ModelFlags {
     pub fn open(&self) -> Result<Sequence> {
         // A bad file should be reported even where there is no device.
         let model = LanguageModel::open(&self.model)?;
-        let engine = Engine::new(model, self.device()?)?;
+        let engine = Engine::new(model, self.device.open()?)?;
         let bar = Bar::new("loading", true);
         engine.sequence_with_progress(&self.options(), &mut |done, total| bar.set(done, total))
-    }
-
-    /// Whether the choice of the device is left to the library.
-    pub fn any_device(&self) -> bool {
-        self.device.as_deref().is_none_or(str::is_empty)
-    }
-
-    /// Opens the device.
-    pub fn device(&self) -> Result<Device> {
-        Device::open(self.device.as_deref().filter(|name| !name.is_empty()))
     }
 
     /// How sequences are run.

@@ -1,15 +1,20 @@
 //! Commands, their flags and exit codes. Each command is one file; all work is done by the library.
 
 mod answer;
+mod cache;
 mod chat;
 mod debug;
 mod devices;
 mod flags;
+mod infer;
 mod inspect;
 mod interrupt;
+mod ocr;
 mod output;
 mod run;
+mod saliency;
 mod score;
+mod vad;
 
 use std::process::ExitCode;
 
@@ -36,16 +41,26 @@ enum Command {
     Chat(chat::Chat),
     /// Measure how likely a model finds a text.
     Score(score::Score),
+    /// Run an ONNX model on arrays, pictures or sound.
+    Infer(infer::Infer),
+    /// Read the text in a picture.
+    Ocr(ocr::Ocr),
+    /// Show what draws the eye in a picture.
+    Saliency(saliency::Saliency),
+    /// Tell when somebody speaks in a sound.
+    Vad(vad::Vad),
     /// List the devices.
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
     Inspect(inspect::Inspect),
 }
 
-/// How a command that did not fail ended.
+/// How a command ended.
 pub enum End {
     Done,
     Interrupted,
+    /// It did what it could, and said what it could not.
+    Failed,
 }
 
 /// Runs the command line.
@@ -56,12 +71,17 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.execute(),
         Command::Chat(command) => command.execute(),
         Command::Score(command) => command.execute(),
+        Command::Infer(command) => command.execute(),
+        Command::Ocr(command) => command.execute(),
+        Command::Saliency(command) => command.execute(),
+        Command::Vad(command) => command.execute(),
         Command::Devices(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
     };
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::Interrupted) => ExitCode::from(interrupt::INTERRUPTED),
+        Ok(End::Failed) => ExitCode::FAILURE,
         Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             output::say(format_args!("error: {e}"));

@@ -3,6 +3,10 @@
 //! A file is a u64 length, a JSON header of that length (name to dtype, shape, byte range) and the data. The `safetensors`
 //! crate parses the header and checks that shapes, ranges and types agree and leave no holes.
 
+mod arrays;
+
+pub use arrays::write_safetensors;
+
 use super::map::Bytes;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -139,10 +143,16 @@ impl SafeTensors {
     /// # Errors
     /// [`Error::Unsupported`] when no [`DType`] corresponds to the stored type; [`Error::Format`] for a tensor of another model.
     pub fn data(&self, tensor: &TensorInfo) -> Result<&[u8]> {
-        let (name, bytes) = self.files.get(tensor.file).map_or(("", &[][..]), |(name, bytes)| (name, bytes));
         if tensor.dtype.is_none() {
+            let name = self.files.get(tensor.file).map_or("", |(name, _)| name);
             return Err(Error::Unsupported(format!("{name}: tensor '{}' has type {}", tensor.name, tensor.stored)));
         }
+        self.stored_bytes(tensor)
+    }
+
+    /// The bytes of a tensor of this model, whatever its type.
+    fn stored_bytes(&self, tensor: &TensorInfo) -> Result<&[u8]> {
+        let (name, bytes) = self.files.get(tensor.file).map_or(("", &[][..]), |(name, bytes)| (name, bytes));
         let data = bytes.get(tensor.offset..).and_then(|rest| rest.get(..tensor.bytes));
         data.ok_or_else(|| Error::format(format!("{name}: tensor '{}'", tensor.name), "lies outside this file"))
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::executable::place;
-use super::runner::{Runner, placed};
+use super::runner::{Given, Runner, placed};
 use crate::error::{Error, Result};
 use crate::graph::{Origin, interpreter};
 use crate::ops::{Input, Tolerance};
@@ -86,10 +86,10 @@ impl Runner {
     /// # Errors
     /// [`Error::Check`] naming op, tensor and worst element of the first step that differs.
     pub fn check(&mut self, request: &Request, inputs: &[Tensor], seen: &mut dyn FnMut(&Checked)) -> Result<Vec<Tensor>> {
-        interpreter::check_inputs(&self.graph, &request.symbols, inputs)?;
+        interpreter::check_inputs(&self.graph, &request.symbols, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
         let ready = self.executable(request)?;
         let (graph, plan) = (ready.graph.clone(), ready.plan.clone());
-        let inputs = placed(&graph, &plan, inputs)?;
+        let inputs = placed(&graph, &plan, inputs.iter().map(Given::Host))?;
         self.executable(request)?.begin(&inputs)?;
         for (at, step) in plan.steps.iter().enumerate() {
             let node = &graph.nodes[step.node];

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::pipelines::{Key, Pipeline};
 use super::weights::Slice;
-use super::{Gpu, WeightStore, map};
+use super::{DeviceTensor, Gpu, Mapping, WeightStore, map};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Origin};
 use crate::kernel::caps::Width;
@@ -47,6 +47,27 @@ struct Launch {
     grid: [u32; 3],
 }
 
+/// The buffers by which one run's inputs come and its results go.
+struct Transfer {
+    upload: wgpu::Buffer,
+    readback: wgpu::Buffer,
+}
+
+/// An input of a run: bytes of the host, or a tensor that is on the device already.
+pub(super) enum Feed<'a> {
+    Bytes(Cow<'a, [u8]>),
+    Tensor(&'a DeviceTensor),
+}
+
+/// A run that was submitted.
+pub struct Started {
+    transfer: usize,
+    submission: wgpu::SubmissionIndex,
+    read: Mapping,
+    write: Mapping,
+    at: std::time::Instant,
+}
+
 /// A plan made ready.
 pub struct Executable {
     gpu: Gpu,
@@ -59,8 +80,8 @@ pub struct Executable {
     /// The launches of each step.
     steps: Vec<Vec<Launch>>,
     inputs: wgpu::Buffer,
-    upload: wgpu::Buffer,
-    readback: wgpu::Buffer,
+    /// Two, so that the next run's inputs are written while this one runs; the second is made when it is wanted.
+    transfers: Vec<Transfer>,
     /// `(buffer, offset, bytes)` of each output.
     outputs: Vec<(wgpu::Buffer, u64, u64)>,
 }
@@ -88,12 +109,8 @@ impl Executable {
     ) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let inputs = gpu.buffer("inputs", plan.input_bytes, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)?;
-        let upload = gpu.buffer("an upload", plan.input_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
         let place = |i: usize| place(gpu, &graph, &plan, i, weights, storage, &inputs);
         let outputs: Vec<Slice> = plan.outputs.iter().map(|i| place(*i)).collect::<Result<_>>()?;
-        let bytes = outputs.iter().map(|o| o.bytes.next_multiple_of(4)).sum();
-        let readback = gpu.buffer("results", bytes, Usage::MAP_READ | Usage::COPY_DST)?;
-
         let keys: Vec<Key> = plan.dispatches().map(key).collect();
         let mut pipelines = gpu.pipelines(&keys)?.into_iter();
         let stride = u64::from(gpu.info().caps.uniform_align);
@@ -123,59 +140,123 @@ impl Executable {
             steps.push(launches);
         }
         let outputs = outputs.into_iter().map(|o| (o.buffer, o.offset, o.bytes)).collect();
-        let mapped = map(&upload, wgpu::MapMode::Write);
-        gpu.0.queue.submit([]);
-        gpu.wait()?;
-        mapped.check(gpu, "mapping the upload buffer")?;
-        Ok(Executable { gpu: gpu.clone(), request, graph, plan, steps, inputs, upload, readback, outputs })
+        let mut made = Executable { gpu: gpu.clone(), request, graph, plan, steps, inputs, transfers: Vec::new(), outputs };
+        made.transfer(0)?;
+        Ok(made)
     }
 
-    /// Runs the plan and measures its pace: `inputs` are the bytes of each input in the plan's order of offsets, results those of each output.
+    /// Makes transfer buffers up to number `i`, ready to be written.
+    fn transfer(&mut self, i: usize) -> Result<()> {
+        use wgpu::BufferUsages as Usage;
+        while self.transfers.len() <= i {
+            let upload = self.gpu.buffer("an upload", self.plan.input_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
+            let bytes = self.outputs.iter().map(|(.., bytes)| bytes.next_multiple_of(4)).sum();
+            let readback = self.gpu.buffer("results", bytes, Usage::MAP_READ | Usage::COPY_DST)?;
+            let mapped = map(&upload, wgpu::MapMode::Write);
+            self.gpu.0.queue.submit([]);
+            self.gpu.wait()?;
+            mapped.check(&self.gpu, "mapping the upload buffer")?;
+            self.transfers.push(Transfer { upload, readback });
+        }
+        Ok(())
+    }
+
+    /// Submits a run with the transfer buffers of number `transfer`, whose last run must be finished: `inputs` with their offsets.
+    /// Results are copied to `kept` where that is given, else they wait for [`Executable::finish`].
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails or is lost.
-    pub fn run(&self, inputs: &[(u64, Cow<'_, [u8]>)], pace: &mut Pace) -> Result<Vec<Vec<u8>>> {
+    pub(super) fn start(
+        &mut self,
+        transfer: usize,
+        inputs: &[(u64, Feed)],
+        kept: Option<&[DeviceTensor]>,
+        pace: &Pace,
+    ) -> Result<Started> {
         let gpu = self.gpu.clone();
         gpu.guard("running a plan", || {
-            let started = std::time::Instant::now();
-            self.write_inputs(inputs)?;
+            let at = std::time::Instant::now();
+            self.transfer(transfer)?;
+            self.write_inputs(transfer, inputs)?;
+            let Transfer { upload, readback } = &self.transfers[transfer];
             let slices = self.slices(pace);
+            let mut submission = None;
             for (i, range) in slices.iter().enumerate() {
                 let mut encoder = gpu.0.device.create_command_encoder(&Default::default());
                 if i == 0 {
-                    encoder.copy_buffer_to_buffer(&self.upload, 0, &self.inputs, 0, self.inputs.size());
+                    self.bring_inputs(&mut encoder, upload, inputs);
                 }
                 self.record(&mut encoder, range.clone());
                 if i + 1 == slices.len() {
                     let mut at = 0;
-                    for (buffer, offset, bytes) in &self.outputs {
-                        encoder.copy_buffer_to_buffer(buffer, *offset, &self.readback, at, bytes.next_multiple_of(4));
-                        at += bytes.next_multiple_of(4);
+                    for (i, (buffer, offset, bytes)) in self.outputs.iter().enumerate() {
+                        let bytes = bytes.next_multiple_of(4);
+                        match kept.and_then(|k| k.get(i)) {
+                            Some(tensor) => encoder.copy_buffer_to_buffer(buffer, *offset, tensor.buffer(), 0, bytes),
+                            None => encoder.copy_buffer_to_buffer(buffer, *offset, readback, at, bytes),
+                        }
+                        at += bytes;
                     }
                 }
-                gpu.submit(encoder.finish());
+                submission = Some(gpu.submit(encoder.finish()));
             }
-            let read = map(&self.readback, wgpu::MapMode::Read);
-            let write = map(&self.upload, wgpu::MapMode::Write);
-            gpu.wait()?;
-            read.check(&gpu, "reading results")?;
-            write.check(&gpu, "mapping the upload buffer")?;
-            let results = self.results();
-            self.readback.unmap();
-            let flops: u64 = self.plan.steps.iter().map(|s| s.flops).sum();
-            *pace = Pace(started.elapsed().as_secs_f64() / flops.max(1) as f64);
+            let submission = submission.ok_or_else(|| Error::invalid("executable", "nothing was submitted"))?;
+            let read = map(readback, wgpu::MapMode::Read);
+            let write = map(upload, wgpu::MapMode::Write);
+            Ok(Started { transfer, submission, read, write, at })
+        })
+    }
+
+    /// Waits for a run; the bytes of each output. `alone` says that no other run was under way, so that its time is its own and
+    /// sets the pace.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails or is lost.
+    pub(super) fn finish(&self, run: Started, pace: Option<&mut Pace>) -> Result<Vec<Vec<u8>>> {
+        let gpu = self.gpu.clone();
+        gpu.guard("running a plan", || {
+            gpu.wait_for(run.submission)?;
+            run.read.check(&gpu, "reading results")?;
+            run.write.check(&gpu, "mapping the upload buffer")?;
+            let readback = &self.transfers[run.transfer].readback;
+            let results = self.results(readback);
+            readback.unmap();
+            if let Some(pace) = pace {
+                let flops: u64 = self.plan.steps.iter().map(|s| s.flops).sum();
+                *pace = Pace(run.at.elapsed().as_secs_f64() / flops.max(1) as f64);
+            }
             results
         })
     }
 
+    /// Copies what the host wrote, and tensors that are on the device, to where the plan reads its inputs.
+    fn bring_inputs(&self, encoder: &mut wgpu::CommandEncoder, upload: &wgpu::Buffer, inputs: &[(u64, Feed)]) {
+        if inputs.iter().all(|(_, feed)| matches!(feed, Feed::Bytes(_))) {
+            encoder.copy_buffer_to_buffer(upload, 0, &self.inputs, 0, self.inputs.size());
+            return;
+        }
+        for (offset, feed) in inputs {
+            match feed {
+                Feed::Bytes(bytes) => {
+                    let bytes = (bytes.len() as u64).next_multiple_of(4);
+                    encoder.copy_buffer_to_buffer(upload, *offset, &self.inputs, *offset, bytes);
+                }
+                Feed::Tensor(t) => {
+                    encoder.copy_buffer_to_buffer(t.buffer(), 0, &self.inputs, *offset, t.bytes().next_multiple_of(4));
+                }
+            }
+        }
+    }
+
     /// Uploads the inputs and runs nothing yet; with [`Executable::run_step`] for a run step by step.
-    pub(super) fn begin(&mut self, inputs: &[(u64, Cow<'_, [u8]>)]) -> Result<()> {
+    pub(super) fn begin(&mut self, inputs: &[(u64, Feed)]) -> Result<()> {
         self.gpu.guard("uploading inputs", || {
-            self.write_inputs(inputs)?;
+            self.write_inputs(0, inputs)?;
+            let upload = &self.transfers[0].upload;
             let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(&self.upload, 0, &self.inputs, 0, self.inputs.size());
+            self.bring_inputs(&mut encoder, upload, inputs);
             self.gpu.submit(encoder.finish());
-            let write = map(&self.upload, wgpu::MapMode::Write);
+            let write = map(upload, wgpu::MapMode::Write);
             self.gpu.wait()?;
             write.check(&self.gpu, "mapping the upload buffer")
         })
@@ -196,21 +277,24 @@ impl Executable {
         &self.inputs
     }
 
-    fn write_inputs(&self, inputs: &[(u64, Cow<'_, [u8]>)]) -> Result<()> {
+    fn write_inputs(&self, transfer: usize, inputs: &[(u64, Feed)]) -> Result<()> {
+        let upload = &self.transfers[transfer].upload;
         {
-            let view = self.upload.get_mapped_range_mut(..);
+            let view = upload.get_mapped_range_mut(..);
             let mut view = view.map_err(|e| self.gpu.error(format!("writing inputs: {e}")))?;
-            for (offset, bytes) in inputs {
-                let at = *offset as usize;
-                view.slice(at..at + bytes.len()).copy_from_slice(bytes);
+            for (offset, feed) in inputs {
+                if let Feed::Bytes(bytes) = feed {
+                    let at = *offset as usize;
+                    view.slice(at..at + bytes.len()).copy_from_slice(bytes);
+                }
             }
         }
-        self.upload.unmap();
+        upload.unmap();
         Ok(())
     }
 
-    fn results(&self) -> Result<Vec<Vec<u8>>> {
-        let view = self.readback.get_mapped_range(..).map_err(|e| self.gpu.error(format!("reading results: {e}")))?;
+    fn results(&self, readback: &wgpu::Buffer) -> Result<Vec<Vec<u8>>> {
+        let view = readback.get_mapped_range(..).map_err(|e| self.gpu.error(format!("reading results: {e}")))?;
         let mut at = 0;
         let one = |(_, _, bytes): &(wgpu::Buffer, u64, u64)| {
             let from = at;

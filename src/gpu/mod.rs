@@ -1,6 +1,7 @@
 //! The only place that speaks wgpu: it opens devices and executes plans, and decides nothing else.
 
 pub mod check;
+mod device_tensor;
 mod executable;
 mod pipelines;
 mod runner;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use device_tensor::{DeviceTensor, Located};
+pub use executable::Started;
 pub use runner::Runner;
 pub use weights::{Progress, WeightStore};
 
@@ -239,9 +242,15 @@ impl Gpu {
         self.guard(&format!("allocating {size} bytes for {label}"), || Ok(self.0.device.create_buffer(&descriptor)))
     }
 
-    fn submit(&self, commands: wgpu::CommandBuffer) {
+    fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
         self.0.counters.submits.fetch_add(1, Ordering::Relaxed);
-        self.0.queue.submit([commands]);
+        self.0.queue.submit([commands])
+    }
+
+    /// Waits until that submission and all before it are done and their callbacks have run.
+    fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        self.0.device.poll(poll).map(|_| ()).map_err(|e| self.error(format!("waiting for submitted work: {e}")))
     }
 
     /// Waits until all submitted work is done and its callbacks have run.

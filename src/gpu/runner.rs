@@ -1,12 +1,13 @@
 //! Runs one graph on one device for any shapes: keeps its plans ready, and its states and arena between runs.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::executable::{Executable, Pace, Storage};
+use super::device_tensor::{DeviceTensor, Located};
+use super::executable::{Executable, Feed, Pace, Started, Storage};
 use super::weights::Progress;
 use super::{Gpu, WeightStore};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Origin, ValueId, interpreter};
 use crate::plan::{self, Place, Plan, Request};
@@ -58,6 +59,16 @@ impl Runner {
         &self.gpu
     }
 
+    /// The graph.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The plans that are ready, the one used last at the end.
+    pub fn plans(&self) -> impl Iterator<Item = &Arc<Plan>> {
+        self.ready.iter().map(|executable| &executable.plan)
+    }
+
     /// Bytes of the arena and of the states.
     pub fn bytes(&self) -> u64 {
         self.storage.arena.size() + self.storage.states.values().map(wgpu::Buffer::size).sum::<u64>()
@@ -77,13 +88,75 @@ impl Runner {
     /// # Errors
     /// [`Error::Shape`] when an input does not fit; those of [`Runner::prepare`].
     pub fn run(&mut self, request: &Request, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        interpreter::check_inputs(&self.graph, &request.symbols, inputs)?;
-        let at = self.position(request, &mut |_, _| {})?;
-        let executable = &self.ready[at];
+        let at = self.ready_for(request, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
+        let executable = &mut self.ready[at];
         let plan = executable.plan.clone();
-        let results = executable.run(&placed(&self.graph, &plan, inputs)?, &mut self.pace)?;
-        let tensor = |(i, bytes): (&usize, Vec<u8>)| Tensor::from_device(plan.values[*i].dtype, &plan.values[*i].shape, &bytes);
-        plan.outputs.iter().zip(results).map(tensor).collect()
+        let feeds = placed(&self.graph, &plan, inputs.iter().map(Given::Host))?;
+        let started = executable.start(0, &feeds, None, &self.pace)?;
+        tensors(&plan, executable.finish(started, Some(&mut self.pace))?)
+    }
+
+    /// Like [`Runner::run`], with inputs that may be on this device already, and results that stay there.
+    ///
+    /// # Errors
+    /// As [`Runner::run`]; [`Error::Request`] for a tensor of another device.
+    pub fn run_on_device(&mut self, request: &Request, inputs: &[Located]) -> Result<Vec<DeviceTensor>> {
+        let at = self.ready_for(request, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
+        let executable = &mut self.ready[at];
+        let plan = executable.plan.clone();
+        let given = given(&self.gpu, inputs)?;
+        let feeds = placed(&self.graph, &plan, given.into_iter())?;
+        let keep = |i: &usize| DeviceTensor::uninitialised(&self.gpu, plan.values[*i].dtype, &plan.values[*i].shape);
+        let kept = plan.outputs.iter().map(keep).collect::<Result<Vec<_>>>()?;
+        let started = executable.start(0, &feeds, Some(&kept), &self.pace)?;
+        executable.finish(started, Some(&mut self.pace))?;
+        Ok(kept)
+    }
+
+    /// Runs once for each of `inputs`: while the device computes one, the host brings the next and takes the results of the one
+    /// before, which go to `each` in order.
+    ///
+    /// # Errors
+    /// As [`Runner::run_on_device`]; the first error of `inputs` or `each` ends it.
+    pub fn run_all(
+        &mut self,
+        request: &Request,
+        inputs: &mut dyn Iterator<Item = Result<Vec<Located>>>,
+        each: &mut dyn FnMut(Vec<Tensor>) -> Result<()>,
+    ) -> Result<()> {
+        let mut under_way: Option<Started> = None;
+        let mut result = Ok(());
+        for (i, inputs) in inputs.enumerate() {
+            result = inputs.and_then(|inputs| {
+                let at = self.ready_for(request, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
+                let executable = &mut self.ready[at];
+                let plan = executable.plan.clone();
+                let given = given(&self.gpu, &inputs)?;
+                let feeds = placed(&self.graph, &plan, given.into_iter())?;
+                let next = executable.start(i % 2, &feeds, None, &self.pace)?;
+                match under_way.replace(next) {
+                    Some(before) => each(tensors(&plan, executable.finish(before, None)?)?),
+                    None => Ok(()),
+                }
+            });
+            if result.is_err() {
+                break;
+            }
+        }
+        // The last run is waited for even after an error: its buffers must be ready for the next.
+        if let Some(last) = under_way {
+            let at = self.position(request, &mut |_, _| {})?;
+            let executable = &self.ready[at];
+            let results = executable.finish(last, None);
+            result = result.and_then(|()| each(tensors(&executable.plan, results?)?));
+        }
+        result
+    }
+
+    /// The place of the plan for `request` once its inputs are known to fit.
+    fn ready_for<'a>(&mut self, request: &Request, inputs: impl ExactSizeIterator<Item = (DType, &'a [usize])>) -> Result<usize> {
+        interpreter::check_inputs(&self.graph, &request.symbols, inputs)?;
+        self.position(request, &mut |_, _| {})
     }
 
     pub(super) fn executable(&mut self, request: &Request) -> Result<&mut Executable> {
@@ -115,18 +188,44 @@ impl Runner {
     }
 }
 
-/// The offset and bytes of each input.
+/// An input where it is.
+pub(super) enum Given<'a> {
+    Host(&'a Tensor),
+    Device(&'a DeviceTensor),
+}
+
+fn given<'a>(gpu: &Gpu, inputs: &'a [Located]) -> Result<Vec<Given<'a>>> {
+    let given = |input: &'a Located| match input {
+        Located::Host(t) => Ok(Given::Host(t.as_ref())),
+        Located::Device(t) if t.is_on(gpu) => Ok(Given::Device(t)),
+        Located::Device(t) => Err(Error::Request(format!("{t:?} is not on the device '{}'", gpu.info().name))),
+    };
+    inputs.iter().map(given).collect()
+}
+
+/// The offset of each input, and what is brought there.
 ///
 /// # Errors
 /// [`Error::Unsupported`] naming the input whose integers do not fit the device.
-pub(super) fn placed<'a>(graph: &Graph, plan: &Plan, inputs: &'a [Tensor]) -> Result<Vec<(u64, Cow<'a, [u8]>)>> {
+pub(super) fn placed<'a>(graph: &Graph, plan: &Plan, inputs: impl Iterator<Item = Given<'a>>) -> Result<Vec<(u64, Feed<'a>)>> {
     let offset = |id: &ValueId| match plan.values[id.0].place {
         Place::Input(offset) => offset,
         _ => 0,
     };
-    let place = |(id, tensor): (&ValueId, &'a Tensor)| {
-        let bytes = tensor.to_device().map_err(|e| Error::Unsupported(format!("input '{}': {e}", graph.value(*id).name)))?;
-        Ok((offset(id), bytes))
+    let place = |(id, given): (&ValueId, Given<'a>)| {
+        let feed = match given {
+            Given::Host(tensor) => Feed::Bytes(
+                tensor.to_device().map_err(|e| Error::Unsupported(format!("input '{}': {e}", graph.value(*id).name)))?,
+            ),
+            Given::Device(tensor) => Feed::Tensor(tensor),
+        };
+        Ok((offset(id), feed))
     };
     graph.inputs.iter().zip(inputs).map(place).collect()
+}
+
+/// The outputs of a plan from their bytes.
+fn tensors(plan: &Plan, results: Vec<Vec<u8>>) -> Result<Vec<Tensor>> {
+    let tensor = |(i, bytes): (&usize, Vec<u8>)| Tensor::from_device(plan.values[*i].dtype, &plan.values[*i].shape, &bytes);
+    plan.outputs.iter().zip(results).map(tensor).collect()
 }

@@ -38,6 +38,14 @@ struct Stored {
     dense: Option<Slice>,
 }
 
+impl Stored {
+    /// Bytes of device memory.
+    fn bytes(&self) -> u64 {
+        let slices = self.chunks.iter().flatten().flatten().chain(&self.dense);
+        slices.map(|slice| slice.bytes.next_multiple_of(ALIGN)).sum()
+    }
+}
+
 /// The weights of one model on one device.
 pub struct WeightStore {
     gpu: Gpu,
@@ -71,6 +79,20 @@ impl WeightStore {
     /// Bytes of device memory that the weights take.
     pub fn bytes(&self) -> u64 {
         self.lock().bytes
+    }
+
+    /// Lets go of the weights that nobody else keeps, such as those that were computed for a graph that is gone. Slabs go with
+    /// the last of their weights.
+    pub fn release_unused(&self) {
+        let state = &mut *self.lock();
+        let mut freed = 0;
+        state.stored.retain(|_, stored| {
+            let used = stored.weight.as_ref().is_some_and(|weight| !weight.is_only_owner());
+            freed += if used { 0 } else { stored.bytes() };
+            used
+        });
+        state.bytes -= freed;
+        state.slabs = [None, None];
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

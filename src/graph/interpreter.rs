@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Graph, Node, Origin, ValueId};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::Input;
 use crate::shape::Symbols;
@@ -32,7 +33,7 @@ impl States {
 /// # Errors
 /// [`Error::Shape`] when an input has another shape or element type than the graph says under `symbols`; errors of ops.
 pub fn run(graph: &Graph, symbols: &Symbols, inputs: Vec<Tensor>, states: &mut States) -> Result<Vec<Tensor>> {
-    check_inputs(graph, symbols, &inputs)?;
+    check_inputs(graph, symbols, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
     let mut values: Vec<Option<Arc<Tensor>>> = vec![None; graph.values.len()];
     graph.inputs.iter().zip(inputs).for_each(|(id, tensor)| values[id.0] = Some(Arc::new(tensor)));
     let lost =
@@ -58,18 +59,22 @@ pub fn run(graph: &Graph, symbols: &Symbols, inputs: Vec<Tensor>, states: &mut S
     graph.outputs.iter().map(|id| output(id).ok_or_else(|| Error::invalid("run", "an output was not computed"))).collect()
 }
 
-/// Refuses inputs that are not what the graph says.
+/// Refuses inputs, by their element types and shapes, that are not what the graph says.
 ///
 /// # Errors
 /// [`Error::Shape`] naming the input.
-pub fn check_inputs(graph: &Graph, symbols: &Symbols, inputs: &[Tensor]) -> Result<()> {
+pub fn check_inputs<'a>(
+    graph: &Graph,
+    symbols: &Symbols,
+    inputs: impl ExactSizeIterator<Item = (DType, &'a [usize])>,
+) -> Result<()> {
     if inputs.len() != graph.inputs.len() {
         return Err(Error::shape("run", format!("the graph takes {} inputs, got {}", graph.inputs.len(), inputs.len())));
     }
-    for (id, tensor) in graph.inputs.iter().zip(inputs) {
+    for (id, (dtype, shape)) in graph.inputs.iter().zip(inputs) {
         let value = graph.value(*id);
-        if tensor.dtype() != value.ty.dtype || tensor.shape() != value.ty.shape.resolve(symbols)? {
-            let what = format!("input '{}' is {}, got {}{:?}", value.name, value.ty, tensor.dtype(), tensor.shape());
+        if dtype != value.ty.dtype || shape != value.ty.shape.resolve(symbols)? {
+            let what = format!("input '{}' is {}, got {dtype}{shape:?}", value.name, value.ty);
             return Err(Error::shape("run", what));
         }
     }

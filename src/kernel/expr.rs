@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::function::{Function, Kind, Operator, Scalar};
+pub use super::function::{Function, Kind, Scalar};
+pub use super::operator::Operator;
 
 /// A scalar expression over numbered operands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ impl Expr {
     }
 
     /// The expressions that this one is made of.
-    fn parts(&self) -> impl Iterator<Item = &Expr> {
+    pub fn parts(&self) -> impl Iterator<Item = &Expr> {
         let parts: [Option<&Expr>; 3] = match self {
             Expr::Operand(_) | Expr::Float(_) | Expr::Int(_) => [None; 3],
             Expr::Call(_, a) => [Some(a), None, None],

@@ -1,4 +1,4 @@
-//! The scalar functions and operators of expressions: value, WGSL, and how far a device may be off.
+//! Scalars and the functions of one scalar: value, WGSL, and how far a device may be off.
 
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,10 @@ pub enum Function {
     Not,
     /// Of an integer: every bit flipped.
     Complement,
+    /// Of an integer: its lower 32 bits, the highest of them the sign: what a device holds of it.
+    ToI32,
+    /// Of an integer: its lower 32 bits without a sign; a device holds the same bits.
+    ToU32,
     /// From an integer.
     ToFloat,
     /// From a float, truncated.
@@ -130,7 +134,7 @@ use Function as F;
 
 impl Function {
     /// All functions.
-    pub const ALL: [Function; 38] = [
+    pub const ALL: [Function; 40] = [
         F::Silu,
         F::GeluTanh,
         F::Gelu,
@@ -165,6 +169,8 @@ impl Function {
         F::IsInf,
         F::Not,
         F::Complement,
+        F::ToI32,
+        F::ToU32,
         F::ToFloat,
         F::ToInt,
         F::FloatOfBits,
@@ -177,9 +183,9 @@ impl Function {
             (F::Neg | F::Abs | F::Sign, kind) => Some(kind),
             (F::IsNan | F::IsInf | F::ToInt | F::BitsOfFloat, Kind::Float) => Some(Kind::Int),
             (F::ToFloat | F::FloatOfBits, Kind::Int) => Some(Kind::Float),
-            (F::Not | F::Complement, Kind::Int) => Some(Kind::Int),
+            (F::Not | F::Complement | F::ToI32 | F::ToU32, Kind::Int) => Some(Kind::Int),
             (F::IsNan | F::IsInf | F::ToInt | F::BitsOfFloat, Kind::Int) => None,
-            (F::Not | F::Complement | F::ToFloat | F::FloatOfBits, Kind::Float) => None,
+            (F::Not | F::Complement | F::ToI32 | F::ToU32 | F::ToFloat | F::FloatOfBits, Kind::Float) => None,
             (_, Kind::Float) => Some(Kind::Float),
             (_, Kind::Int) => None,
         }
@@ -193,6 +199,8 @@ impl Function {
             (F::Sign, Scalar::Int(n)) => Scalar::Int(n.signum()),
             (F::Not, n) => Scalar::Int((n.int() == 0).into()),
             (F::Complement, n) => Scalar::Int(!n.int()),
+            (F::ToI32, n) => Scalar::Int((n.int() as i32).into()),
+            (F::ToU32, n) => Scalar::Int((n.int() as u32).into()),
             (F::ToFloat, n) => Scalar::Float(n.float()),
             (F::FloatOfBits, n) => Scalar::Float(f32::from_bits(n.int() as u32)),
             (F::ToInt, x) => Scalar::Int(x.int()),
@@ -207,7 +215,7 @@ impl Function {
         match self {
             F::Silu => x / (1.0 + (-x).exp()),
             // x (1 + tanh(u)) / 2 is x times the sigmoid of 2u, which neither cancels nor overflows to NaN.
-            F::GeluTanh => x / (1.0 + (-1.595_769_1 * (x + 0.044715 * x * x * x)).exp()),
+            F::GeluTanh => x / (1.0 + (-1.595_769 * (x + 0.044715 * x * x * x)).exp()),
             F::Gelu => (0.5 * f64::from(x) * (1.0 + erf(f64::from(x) * std::f64::consts::FRAC_1_SQRT_2))) as f32,
             F::Erf => erf(x.into()) as f32,
             F::Exp => x.exp(),
@@ -237,7 +245,8 @@ impl Function {
             F::Round => x.round_ties_even(),
             F::ToF16 => half::f16::from_f32(x).to_f32(),
             F::ToBf16 => half::bf16::from_f32(x).to_f32(),
-            F::IsNan | F::IsInf | F::Not | F::Complement | F::ToFloat | F::ToInt | F::FloatOfBits | F::BitsOfFloat => x,
+            F::IsNan | F::IsInf | F::Not | F::Complement | F::ToI32 | F::ToU32 => x,
+            F::ToFloat | F::ToInt | F::FloatOfBits | F::BitsOfFloat => x,
         }
     }
 
@@ -305,7 +314,7 @@ impl Function {
             F::Not => "not_of",
             F::Complement => "~",
             F::ToFloat => "f32",
-            F::ToInt => "i32",
+            F::ToInt | F::ToI32 | F::ToU32 => "i32",
             F::FloatOfBits => "bitcast<f32>",
             F::BitsOfFloat => "bitcast<i32>",
         }
@@ -331,195 +340,4 @@ fn erf(x: f64) -> f64 {
     let fraction = (1..60).rev().fold(0.0, |f, k| f64::from(k) / 2.0 / (a + f));
     let complement = (-a * a).exp() / (a + fraction) * std::f64::consts::FRAC_2_SQRT_PI / 2.0;
     (1.0 - complement).copysign(x)
-}
-
-/// An operator of two scalars of one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum Operator {
-    Add,
-    Sub,
-    Mul,
-    /// Of integers: truncated; what is divided by 0 stays as it is.
-    Div,
-    /// The remainder with the sign of the divisor; of integers by 0: 0.
-    Mod,
-    /// The remainder with the sign of the dividend; of integers by 0: 0.
-    Rem,
-    /// Of integers: by repeated products, 0 for negative exponents of other bases than 1 and -1.
-    Pow,
-    Min,
-    Max,
-    /// 1 or 0.
-    Less,
-    /// 1 or 0.
-    LessEqual,
-    /// 1 or 0.
-    Equal,
-    /// Bits of integers.
-    And,
-    /// Bits of integers.
-    Or,
-    /// Bits of integers.
-    Xor,
-    /// Of integers; 0 where the shift is 32 or more.
-    ShiftLeft,
-    /// Of integers, with the sign.
-    ShiftRight,
-}
-
-use Operator as O;
-
-impl Operator {
-    /// All operators.
-    pub const ALL: [Operator; 17] = [
-        O::Add,
-        O::Sub,
-        O::Mul,
-        O::Div,
-        O::Mod,
-        O::Rem,
-        O::Pow,
-        O::Min,
-        O::Max,
-        O::Less,
-        O::LessEqual,
-        O::Equal,
-        O::And,
-        O::Or,
-        O::Xor,
-        O::ShiftLeft,
-        O::ShiftRight,
-    ];
-
-    /// The kind of the result, or `None` for operands that the operator does not take.
-    pub fn kind(self, operands: Kind) -> Option<Kind> {
-        match (self, operands) {
-            (O::Less | O::LessEqual | O::Equal, _) => Some(Kind::Int),
-            (O::And | O::Or | O::Xor | O::ShiftLeft | O::ShiftRight, Kind::Float) => None,
-            (_, kind) => Some(kind),
-        }
-    }
-
-    /// The value for operands of one kind.
-    pub fn apply(self, a: Scalar, b: Scalar) -> Scalar {
-        match (a, b) {
-            (Scalar::Int(a), Scalar::Int(b)) => Scalar::Int(self.of_ints(a, b)),
-            (a, b) => self.of_floats(a.float(), b.float()),
-        }
-    }
-
-    fn of_floats(self, a: f32, b: f32) -> Scalar {
-        let either_nan = a.is_nan() || b.is_nan();
-        Scalar::Float(match self {
-            O::Add => a + b,
-            O::Sub => a - b,
-            O::Mul => a * b,
-            O::Div => a / b,
-            O::Mod => {
-                let rest = a % b;
-                if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
-            }
-            O::Rem => a % b,
-            O::Pow => a.powf(b),
-            O::Min | O::Max if either_nan => f32::NAN,
-            O::Min => a.min(b),
-            O::Max => a.max(b),
-            O::Less => return Scalar::Int((a < b).into()),
-            O::LessEqual => return Scalar::Int((a <= b).into()),
-            O::Equal => return Scalar::Int((a == b).into()),
-            O::And | O::Or | O::Xor | O::ShiftLeft | O::ShiftRight => f32::NAN,
-        })
-    }
-
-    fn of_ints(self, a: i64, b: i64) -> i64 {
-        match self {
-            O::Add => a.wrapping_add(b),
-            O::Sub => a.wrapping_sub(b),
-            O::Mul => a.wrapping_mul(b),
-            O::Div if b == 0 => a,
-            O::Div => a.wrapping_div(b),
-            O::Mod | O::Rem if b == 0 => 0,
-            O::Mod => (a.wrapping_rem(b).wrapping_add(b)).wrapping_rem(b),
-            O::Rem => a.wrapping_rem(b),
-            O::Pow => power(a, b),
-            O::Min => a.min(b),
-            O::Max => a.max(b),
-            O::Less => (a < b).into(),
-            O::LessEqual => (a <= b).into(),
-            O::Equal => (a == b).into(),
-            O::And => a & b,
-            O::Or => a | b,
-            O::Xor => a ^ b,
-            O::ShiftLeft => {
-                if (0..64).contains(&b) {
-                    a << b
-                } else {
-                    0
-                }
-            }
-            O::ShiftRight => a >> b.clamp(0, 63),
-        }
-    }
-
-    /// The WGSL of the value for operands of `kind`.
-    pub fn wgsl(self, kind: Kind, a: &str, b: &str) -> String {
-        let float = kind == Kind::Float;
-        match self {
-            O::Add => format!("({a} + {b})"),
-            O::Sub => format!("({a} - {b})"),
-            O::Mul => format!("({a} * {b})"),
-            O::Div => format!("({a} / {b})"),
-            O::Mod if float => format!("mod_float({a}, {b})"),
-            O::Mod => format!("mod_int({a}, {b})"),
-            O::Rem if float => format!("rem_float({a}, {b})"),
-            O::Rem => format!("rem_int({a}, {b})"),
-            O::Pow if float => format!("pow_float({a}, {b})"),
-            O::Pow => format!("pow_int({a}, {b})"),
-            O::Min if float => format!("min_float({a}, {b})"),
-            O::Max if float => format!("max_float({a}, {b})"),
-            O::Min => format!("min({a}, {b})"),
-            O::Max => format!("max({a}, {b})"),
-            O::Less => format!("select(0, 1, {a} < {b})"),
-            O::LessEqual => format!("select(0, 1, {a} <= {b})"),
-            O::Equal => format!("select(0, 1, {a} == {b})"),
-            O::And => format!("({a} & {b})"),
-            O::Or => format!("({a} | {b})"),
-            O::Xor => format!("({a} ^ {b})"),
-            O::ShiftLeft => format!("shift_left({a}, {b})"),
-            O::ShiftRight => format!("shift_right({a}, {b})"),
-        }
-    }
-
-    /// How far a device may be from `y`, the value for exactly `a` and `b`. WGSL makes `pow` of `exp2(b * log2(a))`: the error
-    /// of the logarithm is multiplied by `b`.
-    pub fn error(self, a: f32, b: f32, y: f32) -> f32 {
-        const UNIT: f32 = f32::EPSILON;
-        match self {
-            O::Add | O::Sub | O::Min | O::Max => UNIT * y.abs(),
-            O::Mul => UNIT * y.abs() + f32::MIN_POSITIVE,
-            O::Div => 3.0 * UNIT * y.abs() + f32::MIN_POSITIVE,
-            O::Mod | O::Rem => 4.0 * UNIT * (a.abs() + b.abs()) + f32::MIN_POSITIVE,
-            O::Pow => {
-                let exponent = (b * a.abs().max(f32::MIN_POSITIVE).log2()).abs();
-                (32.0 + 8.0 * exponent + 8.0 * b.abs()) * UNIT * y.abs() + f32::MIN_POSITIVE
-            }
-            _ => 0.0,
-        }
-    }
-}
-
-fn power(base: i64, exponent: i64) -> i64 {
-    match (base, exponent) {
-        (1, _) => 1,
-        (-1, n) => {
-            if n % 2 == 0 {
-                1
-            } else {
-                -1
-            }
-        }
-        (_, n) if n < 0 => 0,
-        (base, n) => base.wrapping_pow(n.min(64) as u32),
-    }
 }

@@ -154,7 +154,7 @@ impl Layer {
 fn prelu() -> Elementwise {
     let (x, slope) = (Expr::operand(0), Expr::operand(1));
     let below = Expr::binary(Operator::Less, x.clone(), Expr::float(0.0));
-    Elementwise { expr: Expr::select(below, Expr::product(x.clone(), slope), x) }
+    Expr::select(below, Expr::product(x.clone(), slope), x).into()
 }
 
 /// A tensor of floats of any kind as f32, which is what convolutions take.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::tracer::{Stop, Traced, Tracer};
-use super::value::{Content, Value};
+use super::value::{Constant, Content, Value};
 use crate::error::{Error, Result};
 use crate::formats::ElementType;
 use crate::formats::onnx::{Attribute, Node};
 use crate::kernel::Expr;
 use crate::kernel::expr::{Function, Operator};
 use crate::ops::{Elementwise, Op, Reshape, View};
-use crate::tensor::{Data, Tensor};
+use crate::tensor::{Data, Tensor, Weight};
 
 /// The node that is traced.
 pub struct Context<'a> {
@@ -197,17 +197,17 @@ impl<'a> Context<'a> {
         for value in operands {
             tensors.push(match &value.content {
                 Content::Known(constant) => constant.tensor()?,
-                Content::Arrived(tensor) => tensor.clone(),
+                Content::Arrived(arrival) => arrival.tensor()?,
                 _ => return Err(Stop::Stage),
             });
         }
         let results = compute(&tensors)?;
         self.host_step |= !known;
         let value = |(t, ty): (Tensor, &ElementType)| match known {
-            true => Value::known(*ty, t, lasting),
-            false => Value::arrived(*ty, t),
+            true => Ok(Value::known(*ty, t, lasting)),
+            false => Ok(Value::arrived(*ty, t.into())?),
         };
-        Ok(results.into_iter().zip(types).map(value).collect())
+        results.into_iter().zip(types).map(value).collect()
     }
 
     // ---- computing
@@ -246,6 +246,23 @@ impl<'a> Context<'a> {
         })?)
     }
 
+    /// A weight computed from the constants `from` by the host; as [`Context::derive`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when `from` are not constants.
+    pub fn derive_weight(
+        &mut self,
+        what: &str,
+        from: &[&Value],
+        compute: impl FnOnce(&[Arc<Constant>]) -> Result<Weight>,
+    ) -> Traced<Value> {
+        let Some(constants) = from.iter().map(|v| v.constant().cloned()).collect::<Option<Vec<_>>>() else {
+            return Err(self.error("expected constants"));
+        };
+        let make = |lasting| Ok(vec![Value::packed(compute(&constants)?, lasting)]);
+        self.tracer.remember(what, from, make)?.pop().ok_or_else(|| self.error("no weight"))
+    }
+
     /// A constant of the node's own: the same in all runs.
     pub fn lasting(&mut self, make: impl FnOnce() -> Result<Value>) -> Traced<Value> {
         let mut made = self.tracer.remember("constant", &[], |_| Ok(vec![make()?]))?;
@@ -269,7 +286,7 @@ impl<'a> Context<'a> {
 
     /// A float expression of operands that are broadcast.
     pub fn elementwise(&mut self, expr: Expr, operands: &[&Value], ty: ElementType) -> Traced<Value> {
-        self.apply(Elementwise { expr }, operands, ty)
+        self.apply(Elementwise::from(expr), operands, ty)
     }
 
     /// `function(x)`, of x's element type.
@@ -326,7 +343,10 @@ impl<'a> Context<'a> {
             return Ok(x.clone());
         }
         let mut view = View::of(&x.shape);
-        (view.axes[axis].start, view.axes[axis].len) = (start as i64, len);
+        let Some(of) = view.axes.get_mut(axis) else {
+            return Err(self.error(format!("{:?} has no dimension {axis}", x.shape)));
+        };
+        (of.start, of.len) = (start as i64, len);
         self.apply(view, &[x], x.ty)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::value::{Content, Value};
+use super::value::{Arrival, Content, Value};
 use crate::formats::onnx::{Graph, Node};
 
 /// A graph that is being traced.
@@ -113,6 +113,15 @@ impl Frames {
             };
             f.scope.values().chain(held)
         })
+    }
+
+    /// For every value in that order what a run brought, if it did.
+    pub fn arrivals(&self) -> Vec<Option<Arc<Arrival>>> {
+        let arrival = |v: &Value| match &v.content {
+            Content::Arrived(arrival) => Some(arrival.clone()),
+            _ => None,
+        };
+        self.values().map(arrival).collect()
     }
 
     /// All values in the same order, to be changed.

@@ -14,5 +14,5 @@ mod value;
 mod walk;
 
 pub use ops::{Operator, Where, operators};
-pub use session::Session;
-pub use value::Array;
+pub use session::{Session, StageSummary};
+pub use value::{Array, Placed};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
-use super::value::{Constant, Content, Value, graph_type};
+use super::value::{Arrival, Constant, Content, Value, graph_type};
 use crate::error::{Error, Result};
 use crate::formats::ElementType;
 use crate::graph::{Graph, GraphBuilder, ValueId};
@@ -63,17 +63,35 @@ impl Folds {
     }
 }
 
+/// What a graph input gets.
+pub enum Source {
+    /// What a run brings.
+    Arrived(Arc<Arrival>),
+    /// The same in every run of the stage: a constant of its shapes.
+    Fixed(Arc<Tensor>),
+}
+
+impl Source {
+    fn is(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Source::Arrived(a), Source::Arrived(b)) => Arc::ptr_eq(a, b),
+            (Source::Fixed(a), Source::Fixed(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
 /// The graph of a stage under construction.
 pub struct Tracer {
     builder: GraphBuilder,
     folds: Arc<Folds>,
     /// Graph inputs: values that arrived, by the place of their elements, and constants that do not last.
-    inputs: Vec<(Arc<Tensor>, ValueId)>,
+    inputs: Vec<(Source, ValueId)>,
     constants: HashMap<usize, ValueId>,
     /// Constants that live as long as the stage: weights of its graph, and what tracing made of lasting constants.
     held: Vec<Arc<Constant>>,
     /// Arrived values whose elements decided about the graph.
-    pub specialised: Vec<Arc<Tensor>>,
+    pub specialised: Vec<Arc<Arrival>>,
     nodes: usize,
     /// The node that is traced, and its place in the model.
     label: String,
@@ -119,11 +137,11 @@ impl Tracer {
     pub fn host(&mut self, value: &Value) -> Traced<Arc<Tensor>> {
         match &value.content {
             Content::Known(constant) => Ok(constant.tensor()?),
-            Content::Arrived(tensor) => {
-                if !self.specialised.iter().any(|t| Arc::ptr_eq(t, tensor)) {
-                    self.specialised.push(tensor.clone());
+            Content::Arrived(arrival) => {
+                if !self.specialised.iter().any(|a| Arc::ptr_eq(a, arrival)) {
+                    self.specialised.push(arrival.clone());
                 }
-                Ok(tensor.clone())
+                Ok(arrival.tensor()?)
             }
             _ => Err(Stop::Stage),
         }
@@ -146,21 +164,18 @@ impl Tracer {
                 self.held.push(constant.clone());
                 Ok(id)
             }
-            Content::Known(constant) => {
-                let tensor = constant.tensor()?;
-                Ok(self.input(tensor, dtype, &value.shape))
-            }
-            Content::Arrived(tensor) => Ok(self.input(tensor.clone(), dtype, &value.shape)),
+            Content::Known(constant) => Ok(self.input(Source::Fixed(constant.tensor()?), dtype, &value.shape)),
+            Content::Arrived(arrival) => Ok(self.input(Source::Arrived(arrival.clone()), dtype, &value.shape)),
             Content::Pending(_) | Content::Passed(_) => Err(Error::invalid("trace", "a value of a stage that did not run")),
         }
     }
 
-    fn input(&mut self, tensor: Arc<Tensor>, dtype: crate::dtype::DType, shape: &[usize]) -> ValueId {
-        if let Some((_, id)) = self.inputs.iter().find(|(t, _)| Arc::ptr_eq(t, &tensor)) {
+    fn input(&mut self, source: Source, dtype: crate::dtype::DType, shape: &[usize]) -> ValueId {
+        if let Some((_, id)) = self.inputs.iter().find(|(s, _)| s.is(&source)) {
             return *id;
         }
         let id = self.builder.input(format!("input {}", self.inputs.len()), dtype, Shape::from(shape));
-        self.inputs.push((tensor, id));
+        self.inputs.push((source, id));
         id
     }
 
@@ -251,7 +266,7 @@ impl Tracer {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the graph breaks a rule.
-    pub fn finish(mut self, outputs: &[ValueId]) -> Result<(Graph, Vec<Arc<Tensor>>, Vec<Arc<Constant>>)> {
+    pub fn finish(mut self, outputs: &[ValueId]) -> Result<(Graph, Vec<Source>, Vec<Arc<Constant>>)> {
         outputs.iter().for_each(|id| self.builder.output(*id));
         Ok((self.builder.finish()?, self.inputs.into_iter().map(|(t, _)| t).collect(), self.held))
     }

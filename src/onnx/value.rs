@@ -1,13 +1,15 @@
 //! What the tracer knows of a value: its type, its exact shape, and where its elements are.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::formats::ElementType;
 use crate::formats::onnx::OnnxTensor;
+use crate::gpu::Located;
 use crate::graph::ValueId;
-use crate::tensor::{Tensor, Weight};
+use crate::tensor::{Data, Tensor, Weight};
 
 /// A tensor with the element type that ONNX gives it: [`crate::tensor::Data::F32`] holds all its floats, `I64` all its integers
 /// and truth values.
@@ -17,6 +19,67 @@ pub struct Array {
     pub ty: ElementType,
     /// The elements.
     pub tensor: Tensor,
+}
+
+/// A tensor with the element type that ONNX gives it, on the host or on a device: what one run leaves there, another can take.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The element type.
+    pub ty: ElementType,
+    /// The elements.
+    pub value: Located,
+}
+
+impl From<Array> for Placed {
+    fn from(array: Array) -> Self {
+        Placed { ty: array.ty, value: array.tensor.into() }
+    }
+}
+
+impl Placed {
+    /// The elements on the host, brought there where they are not.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device fails or is lost.
+    pub fn to_host(&self) -> Result<Array> {
+        let mut tensor = Arc::unwrap_or_clone(self.value.to_host()?);
+        // What a device holds of integers from 2^31 up is negative there.
+        if let (ElementType::Uint32, Data::I64(v)) = (self.ty, tensor.data_mut()) {
+            v.iter_mut().for_each(|n| *n = i64::from(*n as u32));
+        }
+        Ok(Array { ty: self.ty, tensor })
+    }
+}
+
+/// Elements that a run brought, wherever they are; the host has them from when it first asks.
+#[derive(Debug)]
+pub struct Arrival {
+    value: Located,
+    host: OnceLock<Arc<Tensor>>,
+}
+
+impl Arrival {
+    /// Elements at their place.
+    pub fn new(value: Located) -> Arc<Self> {
+        Arc::new(Arrival { value, host: OnceLock::new() })
+    }
+
+    /// The elements at their place.
+    pub fn value(&self) -> &Located {
+        &self.value
+    }
+
+    /// The elements on the host.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when the device fails or is lost.
+    pub fn tensor(&self) -> Result<Arc<Tensor>> {
+        if let Some(tensor) = self.host.get() {
+            return Ok(tensor.clone());
+        }
+        let tensor = self.value.to_host()?;
+        Ok(self.host.get_or_init(|| tensor).clone())
+    }
 }
 
 /// The element type of a graph's values for elements of that type, if graphs can hold them.
@@ -49,6 +112,22 @@ impl Constant {
         Constant { tensor: OnceLock::from(tensor), weight: OnceLock::new(), file: None, lasting }
     }
 
+    /// A computed weight, packed or not.
+    pub fn packed(weight: Weight, lasting: bool) -> Self {
+        Constant { tensor: OnceLock::new(), weight: OnceLock::from(weight), file: None, lasting }
+    }
+
+    /// The elements, little-endian and packed as the file has them, of a constant of type `ty`.
+    ///
+    /// # Errors
+    /// As [`Constant::tensor`].
+    pub fn bytes(&self, ty: ElementType) -> Result<Cow<'_, [u8]>> {
+        match &self.file {
+            Some(file) => Ok(Cow::Borrowed(file.raw())),
+            None => Ok(Cow::Owned(ty.encode(self.tensor()?.data())?)),
+        }
+    }
+
     /// The elements.
     ///
     /// # Errors
@@ -57,11 +136,12 @@ impl Constant {
         if let Some(tensor) = self.tensor.get() {
             return Ok(tensor.clone());
         }
-        let tensor = match &self.file {
-            Some(file) => Arc::new(file.to_tensor()?),
-            None => Arc::new(Tensor::f32(&[0], Vec::new())?),
+        let tensor = match (&self.file, self.weight.get()) {
+            (Some(file), _) => file.to_tensor()?,
+            (None, Some(weight)) => weight.to_tensor()?,
+            (None, None) => Tensor::f32(&[0], Vec::new())?,
         };
-        Ok(self.tensor.get_or_init(|| tensor).clone())
+        Ok(self.tensor.get_or_init(|| Arc::new(tensor)).clone())
     }
 
     /// The same as a weight; floats of the file are not copied.
@@ -97,8 +177,8 @@ pub enum Content {
     Known(Arc<Constant>),
     /// A value of the stage's graph.
     Traced(ValueId),
-    /// Earlier stages, a host step or the caller left them on the host; each run has others.
-    Arrived(Arc<Tensor>),
+    /// Earlier stages, a host step or the caller left them; each run has others.
+    Arrived(Arc<Arrival>),
     /// Output of that number of a stage that was not run yet.
     Pending(usize),
     /// What the value of that number at the stage's beginning has.
@@ -124,11 +204,21 @@ impl Value {
     }
 
     /// A value that a run brings. One without elements is the same in all runs.
-    pub fn arrived(ty: ElementType, tensor: Tensor) -> Self {
-        if tensor.is_empty() {
-            return Value::known(ty, tensor, false);
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] when a tensor without elements cannot be read.
+    pub fn arrived(ty: ElementType, value: Located) -> Result<Self> {
+        let shape = value.shape().to_vec();
+        if shape.contains(&0) {
+            return Ok(Value::known(ty, Arc::unwrap_or_clone(value.to_host()?), false));
         }
-        Value { ty, shape: tensor.shape().to_vec(), content: Content::Arrived(Arc::new(tensor)) }
+        Ok(Value { ty, shape, content: Content::Arrived(Arrival::new(value)) })
+    }
+
+    /// A weight that the host computed for a product.
+    pub fn packed(weight: Weight, lasting: bool) -> Self {
+        let shape = weight.shape().to_vec();
+        Value { ty: ElementType::Float, shape, content: Content::Known(Arc::new(Constant::packed(weight, lasting))) }
     }
 
     /// The number of dimensions.

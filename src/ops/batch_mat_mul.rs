@@ -6,9 +6,10 @@ use std::ops::{Add, Mul};
 use bytemuck::TransparentWrapper;
 use rayon::prelude::*;
 
-use super::elementwise::{broadcast, collapse, strides};
+use super::elementwise::{broadcast, collapse};
+use super::lowering::NARROW_ITERATIONS;
 use super::tail::{self, Applied};
-use super::{Input, Lowering, Rule, Tolerance, kind_of, sum_error};
+use super::{Input, Lowering, Rule, Strided, Tolerance, kind_of, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
@@ -21,7 +22,7 @@ use crate::tensor::{Data, Tensor};
 ///
 /// Inputs: `a` `[.., M, K]` and `b` `[.., K, N]`, both f32 or both i64, their leading dimensions broadcast as NumPy does; then the
 /// tail's further operands: of the output's shape, `[N]` or single numbers. Output `[.., M, N]`. Products of integers have
-/// neither scale nor tail.
+/// neither scale nor tail. Either may be read through a view of the tensor that is the input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchMatMul {
     /// Whether `a` lies as `[.., K, M]`.
@@ -32,30 +33,40 @@ pub struct BatchMatMul {
     pub scale: f32,
     /// What is applied to each scaled sum (its operand 0) before it is stored.
     pub tail: Expr,
+    /// What `a` and `b` are of the inputs, where they are not these as they lie.
+    pub views: [Option<Strided>; 2],
 }
 
 impl BatchMatMul {
     /// A product of matrices as they lie, without a tail.
     pub fn plain() -> Self {
-        BatchMatMul { transpose_a: false, transpose_b: false, scale: 1.0, tail: Expr::operand(0) }
+        BatchMatMul { transpose_a: false, transpose_b: false, scale: 1.0, tail: Expr::operand(0), views: [None, None] }
     }
 
-    /// Where the elements of operands of these shapes lie.
+    /// Where the elements lie in inputs of these shapes.
     fn layout(&self, a: &[usize], b: &[usize]) -> Result<Layout> {
-        let (Some((a_batch, &[a0, a1])), Some((b_batch, &[b0, b1]))) = (a.split_last_chunk(), b.split_last_chunk()) else {
-            return Err(Error::shape("BatchMatMul", format!("operands are {a:?} and {b:?}, expected matrices")));
+        let [a, b] = [(a, &self.views[0]), (b, &self.views[1])].map(|(x, v)| v.clone().unwrap_or_else(|| Strided::of(x)));
+        let (Some((a_batch, &[a0, a1])), Some((b_batch, &[b0, b1]))) = (a.shape.split_last_chunk(), b.shape.split_last_chunk())
+        else {
+            return Err(Error::shape("BatchMatMul", format!("operands are {:?} and {:?}, expected matrices", a.shape, b.shape)));
         };
-        let (m, k, a_row, a_depth) = if self.transpose_a { (a1, a0, 1, a1) } else { (a0, a1, a1, 1) };
-        let (n, b_depth, b_column) = if self.transpose_b { (b0, 1, b1) } else { (b1, b1, 1) };
+        let last = |x: &Strided| x.steps.last_chunk().copied().unwrap_or([0, 1]);
+        let ([a_outer, a_inner], [b_outer, b_inner]) = (last(&a), last(&b));
+        let (m, k, a_row, a_depth) = if self.transpose_a { (a1, a0, a_inner, a_outer) } else { (a0, a1, a_outer, a_inner) };
+        let (n, b_depth, b_column) = if self.transpose_b { (b0, b_inner, b_outer) } else { (b1, b_outer, b_inner) };
         let shape = broadcast("BatchMatMul", &[&Shape::from(a_batch), &Shape::from(b_batch)])?;
         let batch: Vec<usize> = shape.0.iter().filter_map(Dim::constant).collect();
-        let steps = |from: &[usize], size: usize| strides(from, &batch).into_iter().map(|s| s * size).collect();
-        let mut lists = [steps(a_batch, m * k), steps(b_batch, k * n)];
+        // Aligned at the last dimension, and the same matrix again along dimensions of 1.
+        let steps = |x: &Strided, own: &[usize]| {
+            let of = own.iter().zip(&x.steps).map(|(n, step)| if *n == 1 { 0 } else { *step });
+            std::iter::repeat_n(0, batch.len() - own.len()).chain(of).collect::<Vec<usize>>()
+        };
+        let mut lists = [steps(&a, a_batch), steps(&b, b_batch)];
         let dims = collapse(&batch, &mut lists);
         let out = [&batch[..], &[m, n]].concat();
         let [a_steps, b_steps] = lists;
         let batches = dims.into_iter().zip(a_steps).zip(b_steps).map(|((len, a), b)| [len, a, b]).collect();
-        Ok(Layout { out, m, n, k, a_row, a_depth, b_depth, b_column, batches })
+        Ok(Layout { out, m, n, k, a_start: a.start, b_start: b.start, a_row, a_depth, b_depth, b_column, batches })
     }
 
     /// The output's shape and `sum_d f(a * b)` for each of its elements.
@@ -80,6 +91,8 @@ struct Layout {
     m: usize,
     n: usize,
     k: usize,
+    a_start: usize,
+    b_start: usize,
     a_row: usize,
     a_depth: usize,
     b_depth: usize,
@@ -91,7 +104,7 @@ struct Layout {
 impl Layout {
     /// Where the matrices of that batch begin.
     fn bases(&self, batch: usize) -> (usize, usize) {
-        let (mut rest, mut a, mut b) = (batch, 0, 0);
+        let (mut rest, mut a, mut b) = (batch, self.a_start, self.b_start);
         for [len, a_step, b_step] in self.batches.iter().rev() {
             a += rest % len * a_step;
             b += rest % len * b_step;
@@ -133,6 +146,19 @@ impl Rule for BatchMatMul {
             return refuse(format!("takes 2 operands and those of its tail, got {}", inputs.len()));
         };
         let kind = kind_of("BatchMatMul", a)?;
+        let viewed = |x: &TensorType, view: &Option<Strided>| match view {
+            Some(view) => {
+                view.check("BatchMatMul", x)?;
+                Ok(TensorType::new(x.dtype, Shape::from(&view.shape[..])))
+            }
+            None => Ok::<_, Error>(x.clone()),
+        };
+        let (a, b) = (&viewed(a, &self.views[0])?, &viewed(b, &self.views[1])?);
+        // Rows and columns of an operand are read one after another.
+        let steps = |view: &Strided| view.steps.iter().zip(&view.shape).rev().take(2).all(|(step, n)| *step > 0 || *n == 1);
+        if let Some(view) = self.views.iter().flatten().find(|v| !steps(v)) {
+            return refuse(format!("the matrices of {view:?} repeat an element"));
+        }
         let (Some((a_batch, [a0, a1])), Some((b_batch, [b0, b1]))) = (a.shape.0.split_last_chunk(), b.shape.0.split_last_chunk())
         else {
             return refuse(format!("operands are {a} and {b}, expected matrices"));
@@ -185,11 +211,13 @@ impl Rule for BatchMatMul {
         let (a, b, out) = (&cx.inputs[0], &cx.inputs[1], &cx.outputs[0]);
         let layout = self.layout(&a.shape, &b.shape)?.joined();
         let Choice { kernel, rows, columns } = choose(cx, &layout);
+        // The kernel for long depths takes 64 in two iterations.
+        cx.check_iterations(layout.k / 32)?;
         let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
         let batches: usize = layout.batches.iter().map(|[len, ..]| len).product();
-        let Layout { m, n, k, a_row, a_depth, b_depth, b_column, .. } = layout;
+        let Layout { m, n, k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = layout;
         let mut params = [m, n, k, a_row, a_depth, b_depth, b_column, across, down, batches].map(|n| n as u32).to_vec();
-        params.extend([self.scale.to_bits(), 0]);
+        params.extend([self.scale.to_bits(), a_start as u32, b_start as u32, 0, 0, 0]);
         params.extend(layout.batches.iter().flat_map(|[len, a, b]| [*len as u32, *a as u32, *b as u32, 0]));
         let kernel = kernel.constant("RANK", layout.batches.len() as u32);
         let kernel = match out.dtype {
@@ -203,10 +231,14 @@ impl Rule for BatchMatMul {
     }
 
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
-        let k = inputs[0].iter().rev().nth(usize::from(self.transpose_a)).copied().unwrap_or(1);
+        let a = self.views[0].as_ref().map_or(&inputs[0][..], |v| &v.shape);
+        let k = a.iter().rev().nth(usize::from(self.transpose_a)).copied().unwrap_or(1);
         2 * outputs[0].iter().product::<usize>() as u64 * k as u64
     }
 }
+
+/// Depths above which no single invocation of a narrow device goes: it takes four an iteration.
+const LONG: usize = 8 * NARROW_ITERATIONS;
 
 /// A kernel and what one of its workgroups covers.
 struct Choice {
@@ -218,15 +250,27 @@ struct Choice {
 /// Chooses the kernel, and how it loads its operands: four elements at once along whichever dimension is contiguous.
 fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
     let quads = layout.k.is_multiple_of(4);
-    let left = if layout.a_depth == 1 && quads { "product/left_quads" } else { "product/left_scalars" };
+    let aligned = |start: usize, step: usize, batch: usize| {
+        [start, step].iter().chain(layout.batches.iter().map(|b| &b[batch])).all(|at| at.is_multiple_of(4))
+    };
+    let left = match layout {
+        Layout { a_depth: 1, .. } if quads && aligned(layout.a_start, layout.a_row, 1) => "product/left_quads",
+        _ => "product/left_scalars",
+    };
     let right = match layout {
-        Layout { b_column: 1, n, .. } if n.is_multiple_of(4) => "product/right_rows",
-        Layout { b_depth: 1, .. } if quads => "product/right_columns",
+        Layout { b_column: 1, n, .. } if n.is_multiple_of(4) && aligned(layout.b_start, layout.b_depth, 2) => {
+            "product/right_rows"
+        }
+        Layout { b_depth: 1, .. } if quads && aligned(layout.b_start, layout.b_column, 2) => "product/right_columns",
         _ => "product/right_scalars",
     };
     let link = |shader| Kernel::new(shader).provider("product/operands").provider(left).provider(right);
     let wide = |shader| link(shader).constant("DEPTH_FIRST", (layout.b_column != 1).into());
     match cx.caps.width {
+        // Sixteen invocations share what would be too long for one.
+        Width::Narrow if layout.k > LONG => {
+            Choice { kernel: wide("batch_mat_mul_few").constant("ROWS", 1), rows: 1, columns: 64 }
+        }
         // Measured on lavapipe, where a load costs as much as dozens of operations: 32 rows whose elements are loaded once for
         // all lanes run at twice the speed of 8. Without a subgroup every lane loads each row, and more rows bring less.
         Width::Narrow => {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Input, Lowering, Rule, Tolerance, kind, kind_of};
+use super::{Input, Lowering, Rule, Strided, Tolerance, kind, kind_of};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::expr::{Function, Kind, Operator, Scalar};
@@ -11,32 +11,51 @@ use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
 /// `out[i] = expr(inputs[0][i], inputs[1][i], ...)`. Inputs: f32 or i64, as many as the expression names, broadcast as NumPy
-/// does: shapes are aligned at their last dimensions, and a dimension of 1 goes with any.
+/// does: shapes are aligned at their last dimensions, and a dimension of 1 goes with any. An input may be read through a view.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Elementwise {
     /// The expression; operand `i` is input `i`.
     pub expr: Expr,
+    /// What the operands are of the inputs, where they are not these as they lie; empty where all are.
+    pub views: Vec<Option<Strided>>,
+}
+
+impl From<Expr> for Elementwise {
+    /// Of operands that are the inputs.
+    fn from(expr: Expr) -> Self {
+        Elementwise { expr, views: Vec::new() }
+    }
 }
 
 impl Elementwise {
+    /// The expression, where the operands are the inputs as they lie.
+    pub fn plain(&self) -> Option<&Expr> {
+        self.views.iter().all(Option::is_none).then_some(&self.expr)
+    }
+
+    /// What operand `i` is of an input of shape `x`.
+    fn operand(&self, i: usize, x: &[usize]) -> Strided {
+        self.views.get(i).cloned().flatten().unwrap_or_else(|| Strided::of(x))
+    }
+
     /// `a + b`.
     pub fn add() -> Self {
-        Elementwise { expr: Expr::sum(Expr::operand(0), Expr::operand(1)) }
+        Expr::sum(Expr::operand(0), Expr::operand(1)).into()
     }
 
     /// `function(gate) * up`, with the inputs `gate` and `up`: SwiGLU with SiLU, GeGLU with GELU (arXiv:2002.05202).
     pub fn gated(function: Function) -> Self {
-        Elementwise { expr: Expr::product(Expr::call(function, Expr::operand(0)), Expr::operand(1)) }
+        Expr::product(Expr::call(function, Expr::operand(0)), Expr::operand(1)).into()
     }
 
     /// `function(x)`.
     pub fn unary(function: Function) -> Self {
-        Elementwise { expr: Expr::call(function, Expr::operand(0)) }
+        Expr::call(function, Expr::operand(0)).into()
     }
 
     /// `operator(a, b)`.
     pub fn binary(operator: Operator) -> Self {
-        Elementwise { expr: Expr::binary(operator, Expr::operand(0), Expr::operand(1)) }
+        Expr::binary(operator, Expr::operand(0), Expr::operand(1)).into()
     }
 }
 
@@ -63,15 +82,10 @@ pub fn broadcast(op: &str, shapes: &[&Shape]) -> Result<Shape> {
     Ok(Shape(out))
 }
 
-/// The strides, in elements, by which an operand of shape `from` is read along the dimensions of `to`: 0 where broadcast.
-pub(super) fn strides(from: &[usize], to: &[usize]) -> Vec<usize> {
-    let mut strides = vec![0; to.len()];
-    let mut stride = 1;
-    for (dim, out) in from.iter().rev().zip(strides.iter_mut().rev()) {
-        *out = if *dim == 1 { 0 } else { stride };
-        stride *= dim;
-    }
-    strides
+/// The steps, in elements, by which an operand is read along the dimensions of `to`: 0 where broadcast.
+fn steps(from: &Strided, to: &[usize]) -> Vec<usize> {
+    let own = from.shape.iter().zip(&from.steps).map(|(n, step)| if *n == 1 { 0 } else { *step });
+    std::iter::repeat_n(0, to.len() - from.shape.len()).chain(own).collect()
 }
 
 /// Joins neighbouring dimensions wherever every list of strides runs through both as through one, and drops those of 1.
@@ -104,19 +118,23 @@ pub(super) fn collapse(dims: &[usize], lists: &mut [Vec<usize>]) -> Vec<usize> {
 /// Operands of a reference computation, as the elements of the output see them.
 struct Operands<'a> {
     values: Vec<std::borrow::Cow<'a, Tensor>>,
-    strides: Vec<Vec<usize>>,
+    starts: Vec<usize>,
+    steps: Vec<Vec<usize>>,
+    /// The output's dimensions, as they are and joined.
+    shape: Vec<usize>,
     dims: Vec<usize>,
 }
 
 impl<'a> Operands<'a> {
-    fn new(inputs: &'a [Input]) -> Result<Self> {
+    fn new(op: &Elementwise, inputs: &'a [Input]) -> Result<Self> {
         let values = inputs.iter().map(Input::dense).collect::<Result<Vec<_>>>()?;
-        let shapes: Vec<Shape> = values.iter().map(|v| Shape::from(v.shape())).collect();
+        let seen: Vec<Strided> = values.iter().enumerate().map(|(i, v)| op.operand(i, v.shape())).collect();
+        let shapes: Vec<Shape> = seen.iter().map(|v| Shape::from(&v.shape[..])).collect();
         let shape = broadcast("Elementwise", &shapes.iter().collect::<Vec<_>>())?;
-        let dims: Vec<usize> = shape.0.iter().filter_map(Dim::constant).collect();
-        let mut lists: Vec<Vec<usize>> = values.iter().map(|v| strides(v.shape(), &dims)).collect();
-        let dims = collapse(&dims, &mut lists);
-        Ok(Operands { values, strides: lists, dims })
+        let shape: Vec<usize> = shape.0.iter().filter_map(Dim::constant).collect();
+        let mut lists: Vec<Vec<usize>> = seen.iter().map(|v| steps(v, &shape)).collect();
+        let dims = collapse(&shape, &mut lists);
+        Ok(Operands { values, starts: seen.iter().map(|v| v.start).collect(), steps: lists, shape, dims })
     }
 
     fn len(&self) -> usize {
@@ -125,9 +143,9 @@ impl<'a> Operands<'a> {
 
     /// Operand `o` at element `i` of the output.
     fn at(&self, o: u32, i: usize) -> Scalar {
-        let (mut rest, mut at) = (i, 0);
-        for (n, stride) in self.dims.iter().zip(&self.strides[o as usize]).rev() {
-            at += rest % n * stride;
+        let (mut rest, mut at) = (i, self.starts[o as usize]);
+        for (n, step) in self.dims.iter().zip(&self.steps[o as usize]).rev() {
+            at += rest % n * step;
             rest /= n;
         }
         match self.values[o as usize].data() {
@@ -154,43 +172,47 @@ impl Rule for Elementwise {
                 return Err(Error::shape("Elementwise", format!("'{}' cannot be taken of {}", self.expr, types.join(", "))));
             }
         };
-        let shapes: Vec<&Shape> = inputs.iter().map(|t| &t.shape).collect();
-        Ok(vec![TensorType::new(dtype, broadcast("Elementwise", &shapes)?)])
+        let shape = |(i, t): (usize, &&TensorType)| match self.views.get(i).and_then(Option::as_ref) {
+            Some(view) => view.check("Elementwise", t).map(|()| Shape::from(&view.shape[..])),
+            None => Ok(t.shape.clone()),
+        };
+        let shapes = inputs.iter().enumerate().map(shape).collect::<Result<Vec<Shape>>>()?;
+        Ok(vec![TensorType::new(dtype, broadcast("Elementwise", &shapes.iter().collect::<Vec<_>>())?)])
     }
 
     fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>> {
-        let operands = Operands::new(&inputs)?;
-        let shapes: Vec<Shape> = operands.values.iter().map(|v| Shape::from(v.shape())).collect();
-        let shape = broadcast("Elementwise", &shapes.iter().collect::<Vec<_>>())?;
-        let shape: Vec<usize> = shape.0.iter().filter_map(Dim::constant).collect();
+        let operands = Operands::new(self, &inputs)?;
+        let shape = &operands.shape;
         let value = |i: usize| self.expr.eval(&|o| operands.at(o, i));
         let kind = self.expr.kind(&|i| operands.values.get(i as usize).map(|v| kind(v.dtype())));
         Ok(vec![match kind {
-            Some(Kind::Int) => Tensor::i64(&shape, (0..operands.len()).into_par_iter().map(|i| value(i).int()).collect())?,
-            _ => Tensor::f32(&shape, (0..operands.len()).into_par_iter().map(|i| value(i).float()).collect())?,
+            Some(Kind::Int) => Tensor::i64(shape, (0..operands.len()).into_par_iter().map(|i| value(i).int()).collect())?,
+            _ => Tensor::f32(shape, (0..operands.len()).into_par_iter().map(|i| value(i).float()).collect())?,
         }])
     }
 
     /// What [`Expr::bound`] makes of exact operands.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
-        let operands = Operands::new(inputs)?;
+        let operands = Operands::new(self, inputs)?;
         let bound = |i: usize| self.expr.bound(&|o| operands.at(o, i), &|_| 0.0).1;
         Ok(vec![Tolerance::Absolute((0..operands.len()).into_par_iter().map(bound).collect())])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let out = &cx.outputs[0];
-        let mut lists: Vec<Vec<usize>> = cx.inputs.iter().map(|x| strides(&x.shape, &out.shape)).collect();
+        let seen: Vec<Strided> = cx.inputs.iter().enumerate().map(|(i, x)| self.operand(i, &x.shape)).collect();
+        let mut lists: Vec<Vec<usize>> = seen.iter().map(|x| steps(x, &out.shape)).collect();
         let dims = collapse(&out.shape, &mut lists);
         let mut words: Vec<usize> = dims.clone();
         let mut strided = 0;
         let mut operands = Vec::new();
-        for (input, list) in cx.inputs.iter().zip(lists) {
+        for ((input, seen), list) in cx.inputs.iter().zip(&seen).zip(lists) {
             let access = match list[..] {
-                _ if list.iter().all(|s| *s == 0) => Access::Scalar,
-                [1] => Access::Element,
-                _ if input.shape.iter().product::<usize>() == out.len() => Access::Element,
+                _ if seen.start == 0 && list.iter().all(|s| *s == 0) => Access::Scalar,
+                [1] if seen.start == 0 => Access::Element,
+                _ if *seen == Strided::of(&seen.shape) && input.len() == out.len() => Access::Element,
                 _ => {
+                    words.push(seen.start);
                     words.extend(list);
                     strided += 1;
                     Access::Strided(strided - 1)

@@ -109,6 +109,17 @@ impl Lowering<'_> {
         (n.div_ceil(4).next_power_of_two() as u32).clamp(8, most)
     }
 
+    /// Refuses a kernel of which an invocation would loop more often than a narrow device does.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the number.
+    pub fn check_iterations(&self, iterations: usize) -> Result<()> {
+        if self.caps.width == Width::Wide || iterations <= 3 * NARROW_ITERATIONS {
+            return Ok(());
+        }
+        Err(Error::Unsupported(format!("an element made in {iterations} iterations, on a narrow device")))
+    }
+
     /// Links the reduction that suits workgroups of `lanes`: within a subgroup where every subgroup is as large.
     pub fn reduction(&self, kernel: Kernel, lanes: u32) -> Kernel {
         let stem = if self.caps.subgroup_at_least(lanes) { "reduce/subgroup" } else { "reduce/workgroup" };

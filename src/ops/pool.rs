@@ -147,36 +147,48 @@ impl Windows {
         (0..self.count()).into_par_iter().map(|i| self.fold(i, (lowest, -1), better).0).unzip()
     }
 
-    /// For each window the sum of `f` of its elements, and how many elements there are, and how many with the padding.
-    fn sums(&self, x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<(f32, usize, usize)> {
+    /// For each window the sum of `f` of its elements.
+    fn sums(&self, x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<WindowSum> {
         // In f64: the elements may be many and of one sign.
         let sum = |i: usize| {
             let ((sum, inside), padded) = self.fold(i, (0.0f64, 0), |(sum, n), at, _| (sum + f64::from(f(x[at])), n + 1));
-            (sum as f32, inside, padded)
+            WindowSum { sum: sum as f32, inside, padded }
         };
         (0..self.count()).into_par_iter().map(sum).collect()
     }
 }
 
+/// The sum over a window, of how many elements, and of how many with those in the padding.
+struct WindowSum {
+    sum: f32,
+    inside: usize,
+    padded: usize,
+}
+
 impl Pool {
-    /// What is summed, of an element, and what becomes of the sum of a window with `taps` taps.
-    fn expressions(&self, taps: usize) -> (Expr, Expr) {
+    /// What is summed, of an element.
+    fn term(&self) -> Expr {
         let x = || Expr::operand(0);
         match self.kind {
-            PoolKind::Max { .. } => (x(), x()),
-            PoolKind::Average { .. } => (x(), Expr::binary(Operator::Div, x(), Expr::float(taps.max(1) as f32))),
-            PoolKind::Lp { p: 1 } => (Expr::call(Function::Abs, x()), x()),
-            PoolKind::Lp { p: 2 } => (Expr::product(x(), x()), Expr::call(Function::Sqrt, x())),
-            PoolKind::Lp { p } => {
-                let power = |base, exponent| Expr::binary(Operator::Pow, base, Expr::float(exponent));
-                (power(Expr::call(Function::Abs, x()), p as f32), power(x(), 1.0 / p as f32))
-            }
+            PoolKind::Max { .. } | PoolKind::Average { .. } => x(),
+            PoolKind::Lp { p: 1 } => Expr::call(Function::Abs, x()),
+            PoolKind::Lp { p: 2 } => Expr::product(x(), x()),
+            PoolKind::Lp { p } => Expr::binary(Operator::Pow, Expr::call(Function::Abs, x()), Expr::float(p as f32)),
         }
     }
 
-    /// The taps that a mean is taken over.
-    fn counted(&self, inside: usize, padded: usize) -> usize {
-        if self.kind == (PoolKind::Average { count_include_pad: true }) { padded } else { inside }
+    /// What becomes of a window's sum.
+    fn finish(&self, window: &WindowSum) -> Expr {
+        let sum = Expr::operand(0);
+        match self.kind {
+            PoolKind::Max { .. } | PoolKind::Lp { p: 1 } => sum,
+            PoolKind::Average { count_include_pad } => {
+                let taps = if count_include_pad { window.padded } else { window.inside };
+                Expr::binary(Operator::Div, sum, Expr::float(taps.max(1) as f32))
+            }
+            PoolKind::Lp { p: 2 } => Expr::call(Function::Sqrt, sum),
+            PoolKind::Lp { p } => Expr::binary(Operator::Pow, sum, Expr::float(1.0 / p as f32)),
+        }
     }
 
     fn indices(&self) -> bool {
@@ -229,12 +241,10 @@ impl Rule for Pool {
                 (Tensor::f32(&shape, values)?, indices)
             }
             _ => {
-                let (term, _) = self.expressions(1);
+                let term = self.term();
                 let sums = windows.sums(x.as_f32()?, |x| term.eval_f32(&|_| x));
-                let finish = |(sum, inside, padded): (f32, usize, usize)| {
-                    self.expressions(self.counted(inside, padded)).1.eval_f32(&|_| sum)
-                };
-                (Tensor::f32(&shape, sums.into_iter().map(finish).collect())?, Vec::new())
+                let values = sums.iter().map(|window| self.finish(window).eval_f32(&|_| window.sum));
+                (Tensor::f32(&shape, values.collect())?, Vec::new())
             }
         };
         let indices = self.indices().then(|| Tensor::i64(&shape, indices)).transpose()?;
@@ -249,17 +259,16 @@ impl Rule for Pool {
         }
         let x = inputs[0].dense()?;
         let windows = Windows::new(self, x.shape());
-        let (term, _) = self.expressions(1);
+        let term = self.term();
         let value = |x: f32| term.eval_f32(&|_| x);
         let sums = windows.sums(x.as_f32()?, value);
         let magnitudes = windows.sums(x.as_f32()?, |x| value(x).abs());
         let errors = windows.sums(x.as_f32()?, |x| term.bound(&|_| Scalar::Float(x), &|_| 0.0).1);
-        let bound = |((sum, magnitude), off): ((&(f32, usize, usize), &(f32, usize, usize)), &(f32, usize, usize))| {
-            let finish = self.expressions(self.counted(sum.1, sum.2)).1;
-            let error = off.0 + sum_error(sum.1) * magnitude.0;
-            finish.bound(&|_| Scalar::Float(sum.0), &|_| error).1
+        let bound = |i: usize| {
+            let error = errors[i].sum + sum_error(sums[i].inside) * magnitudes[i].sum;
+            self.finish(&sums[i]).bound(&|_| Scalar::Float(sums[i].sum), &|_| error).1
         };
-        Ok(vec![Tolerance::Absolute(sums.iter().zip(&magnitudes).zip(&errors).map(bound).collect())])
+        Ok(vec![Tolerance::Absolute((0..sums.len()).map(bound).collect())])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -277,6 +286,7 @@ impl Rule for Pool {
             PoolKind::Lp { p } => Kernel::new("pool_sum").constant("POWER", p).constant("PADDED", 0),
         };
         let windows = Windows::new(self, &x.shape);
+        cx.check_iterations(windows.dims.iter().rev().fold(0, |n, d| (n + 1).saturating_mul(d.axis.kernel.min(d.len))))?;
         let mut params = vec![out.len() as u32, 0, 0, 0];
         for Window { axis, len, step } in windows.dims {
             let PoolAxis { windows, kernel, stride, dilation, begin, end } = axis;

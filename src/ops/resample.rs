@@ -86,6 +86,7 @@ impl Rule for Resample {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, index, weight, out) = (&cx.inputs[0], &cx.inputs[1], &cx.inputs[2], &cx.outputs[0]);
+        cx.check_iterations(self.taps)?;
         let inner: usize = x.shape[self.axis + 1..].iter().product();
         let mut params = [out.len(), inner, x.shape[self.axis], self.length, self.taps].map(|n| n as u32).to_vec();
         params.push(self.outside.to_bits());

@@ -9,9 +9,9 @@ use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::Tensor;
 
-/// Most samples of a bin along one dimension where their number follows from the region: data must not choose how long a
-/// kernel runs.
-const MOST_SAMPLES: usize = 1024;
+/// Most samples of a bin along one dimension: data must not choose how long a kernel runs, and the square of this is what a
+/// narrow device loops ([`NARROW_ITERATIONS`](super::lowering::NARROW_ITERATIONS)).
+const MOST_SAMPLES: usize = 240;
 
 /// What the samples of a bin become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

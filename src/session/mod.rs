@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::gpu::check::Checked;
-use crate::gpu::{DeviceChoice, Gpu, Runner, WeightStore};
+use crate::gpu::{DeviceChoice, Gpu, Located, Runner, WeightStore};
 use crate::graph::Graph;
 use crate::graph::interpreter::{self, States};
 use crate::plan::{self, Plan, Request};
@@ -109,6 +109,41 @@ impl GraphSession {
         }
     }
 
+    /// Like [`GraphSession::run`], with inputs that may be on the device already, and results that stay there.
+    ///
+    /// # Errors
+    /// As [`GraphSession::run`]; [`crate::Error::Request`] for a tensor of another device.
+    pub fn run_on_device(&mut self, request: &Request, inputs: Vec<Located>) -> Result<Vec<Located>> {
+        match &mut self.0 {
+            Backend::Gpu(runner) => Ok(runner.run_on_device(request, &inputs)?.into_iter().map(Located::Device).collect()),
+            Backend::Cpu { .. } => {
+                let inputs = inputs.iter().map(|t| t.to_host().map(Arc::unwrap_or_clone)).collect::<Result<_>>()?;
+                Ok(self.run(request, inputs)?.into_iter().map(Located::from).collect())
+            }
+        }
+    }
+
+    /// Runs once for each of `inputs`. On a GPU the host brings the next inputs and takes the results before while the device
+    /// computes. Results go to `each` in order.
+    ///
+    /// # Errors
+    /// As [`GraphSession::run_on_device`]; the first error of `inputs` or `each` ends it.
+    pub fn run_all(
+        &mut self,
+        request: &Request,
+        inputs: &mut dyn Iterator<Item = Result<Vec<Located>>>,
+        each: &mut dyn FnMut(Vec<Tensor>) -> Result<()>,
+    ) -> Result<()> {
+        if let Backend::Gpu(runner) = &mut self.0 {
+            return runner.run_all(request, inputs, each);
+        }
+        for inputs in inputs {
+            let inputs = inputs?.iter().map(|t| t.to_host().map(Arc::unwrap_or_clone)).collect::<Result<_>>()?;
+            each(self.run(request, inputs)?)?;
+        }
+        Ok(())
+    }
+
     /// Like [`GraphSession::run`], with every step compared with the reference; on the CPU there is nothing to compare.
     ///
     /// # Errors
@@ -117,6 +152,22 @@ impl GraphSession {
         match &mut self.0 {
             Backend::Gpu(runner) => runner.check(request, &inputs, seen),
             Backend::Cpu { .. } => self.run(request, inputs),
+        }
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        match &self.0 {
+            Backend::Cpu { graph, .. } => graph,
+            Backend::Gpu(runner) => runner.graph(),
+        }
+    }
+
+    /// The plan that was used last; none on the CPU, nor before the first run.
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        match &self.0 {
+            Backend::Cpu { .. } => None,
+            Backend::Gpu(runner) => runner.plans().last(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Products of two batches of matrices.
 
 use wavelane::kernel::Expr;
-use wavelane::ops::BatchMatMul;
+use wavelane::ops::{BatchMatMul, Strided};
 use wavelane::tensor::{Tensor, Weight};
 
 use crate::harness::{Case, Operand, check, check_with, input};
@@ -103,5 +103,44 @@ fn batched_products_are_scaled_and_go_through_tails() {
         let operands = vec![input(&a, 1), input(&b, 2), dense(&[n], 3), input(&[2, 3, m, n], 4)];
         cases.push(Case::new(format!("tail {size:?}"), op, operands));
     }
+    check(&cases);
+}
+
+#[test]
+fn batched_products_may_be_longer_than_loops() {
+    let mut cases = Vec::new();
+    for layout in [0, 2] {
+        let (op, [a, b]) = product(layout, &[], &[], (2, 5, 300_003));
+        cases.push(Case::new(format!("long, layout {layout}"), op, vec![input(&a, 1), input(&b, 2)]));
+    }
+    check(&cases);
+}
+
+#[test]
+fn operands_are_read_through_views() {
+    let view = |shape: &[usize], start, steps: &[usize]| Some(Strided { shape: shape.to_vec(), start, steps: steps.to_vec() });
+    let mut cases = Vec::new();
+    for (rows, size) in [(7, 4), (33, 8), (40, 15), (9, 64)] {
+        // Heads beside each other in rows of queries, keys and values.
+        let row = 3 * 2 * size;
+        let part = |i: usize| view(&[2, 2, rows, size], i * 2 * size, &[rows * row, size, row, 1]);
+        let turned = view(&[2, 2, size, rows], 2 * size, &[rows * row, size, 1, row]);
+        let x = || input(&[2, rows, row], size as u64);
+        for (name, transpose_b, b) in [("rows", true, part(1)), ("columns", false, turned)] {
+            let op = BatchMatMul { transpose_b, views: [part(0), b], ..BatchMatMul::plain() };
+            cases.push(Case::new(format!("heads of {size} by {name}, {rows} rows"), op, vec![x(), x()]));
+        }
+        let weights = input(&[2, 2, rows, rows], 5);
+        cases.push(Case::new(
+            format!("values of {size}, {rows} rows"),
+            BatchMatMul { views: [None, part(2)], ..BatchMatMul::plain() },
+            vec![weights, x()],
+        ));
+    }
+    // One matrix for all batches; starts that are no whole quads; every second column.
+    let repeated = view(&[3, 5, 8], 3, &[0, 9, 1]);
+    let second = view(&[8, 12], 1, &[24, 2]);
+    let op = BatchMatMul { views: [repeated, second], ..BatchMatMul::plain() };
+    cases.push(Case::new("odd", op, vec![input(&[48], 1), input(&[8, 24], 2)]));
     check(&cases);
 }

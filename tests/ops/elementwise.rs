@@ -2,7 +2,7 @@
 
 use wavelane::kernel::Expr;
 use wavelane::kernel::expr::{Function, Kind, Operator};
-use wavelane::ops::Elementwise;
+use wavelane::ops::{Elementwise, Strided};
 use wavelane::tensor::Tensor;
 
 use crate::harness::{Case, Operand, check, check_with, input};
@@ -84,10 +84,11 @@ fn every_function_matches_the_reference() {
             cases.push(Case::new(format!("{function:?} of floats"), Elementwise::unary(function), vec![tensor(values, &[n])]));
         }
         if function.kind(Kind::Int).is_some() {
-            let values = if function == Function::FloatOfBits {
-                vec![0, 0x3f80_0000, 0x4049_0fdb, -0x4080_0000]
-            } else {
-                integers().into_iter().filter(|n| *n != i64::from(i32::MIN)).collect()
+            let values = match function {
+                Function::FloatOfBits => vec![0, 0x3f80_0000, 0x4049_0fdb, -0x4080_0000],
+                // Negative numbers are others on the host, though their bits are the same.
+                Function::ToU32 => integers().into_iter().filter(|n| *n >= 0).collect(),
+                _ => integers().into_iter().filter(|n| *n != i64::from(i32::MIN)).collect(),
             };
             let n = values.len();
             cases.push(Case::new(
@@ -117,7 +118,7 @@ fn every_operator_matches_the_reference() {
             cases.push(Case::new(format!("{operator:?} of floats"), Elementwise::binary(operator), operands));
         }
         if operator.kind(Kind::Int).is_some() {
-            let b = vec![-31, -3, -1, 0, 1, 2, 5, 31];
+            let b = vec![-31, -3, -1, 0, 1, 2, 5, 35];
             let a = if operator == Operator::Pow { vec![-3, -2, -1, 0, 1, 2, 3] } else { few.clone() };
             let b: Vec<i64> = if operator == Operator::Pow { vec![0, 1, 2, 5, -1, -2, 9, 3] } else { b };
             // What overflows 32 bits differs from the host's 64 by design.
@@ -144,7 +145,7 @@ fn operands_are_broadcast() {
         [&[130, 65], &[130, 1], &[65]],
     ];
     let case = |s: [&[usize]; 3]| {
-        Case::new(format!("{s:?}"), Elementwise { expr: expr.clone() }, vec![input(s[0], 1), input(s[1], 2), input(s[2], 3)])
+        Case::new(format!("{s:?}"), Elementwise::from(expr.clone()), vec![input(s[0], 1), input(s[1], 2), input(s[2], 3)])
     };
     check(&shapes.map(case));
 }
@@ -154,5 +155,41 @@ fn selections_read_truth_values() {
     let less = Expr::binary(Operator::Less, Expr::operand(0), Expr::float(0.25));
     let expr = Expr::select(less, Expr::call(Function::ToFloat, Expr::operand(1)), Expr::float(f32::INFINITY));
     let operands = vec![input(&[61], 5), int_tensor((0..61).collect(), &[61])];
-    check(&[Case::new("select", Elementwise { expr }, operands)]);
+    check(&[Case::new("select", Elementwise::from(expr), operands)]);
+}
+
+#[test]
+fn quotients_are_rounded_correctly() {
+    // Mantissas of all kinds, and quotients on both sides of powers of two; then what has no exact quotient: signs, zeros,
+    // infinities, and exponents at both ends.
+    let mantissas = [1.0f32, 1.5, 1.999_999_9, 1.000_000_1, 1.333_333_4, 1.1, 1.777, 1.249_999_9, 3e5 / 262_144.0];
+    let mut rng = mantissas.to_vec();
+    rng.extend((0..40u32).map(|i| f32::from_bits(0x3f80_0000 | (i.wrapping_mul(0x9e37_79b9) >> 9))));
+    let a: Vec<f32> = rng.iter().enumerate().map(|(i, m)| m * 2f32.powi(i as i32 % 60 - 30) * [1.0, -1.0][i % 2]).collect();
+    let b: Vec<f32> = rng.iter().rev().map(|m| m * 0.003_9).chain([1.0, 255.0, -3.0, 2f32.powi(30)]).collect();
+    let (n, m) = (a.len(), b.len());
+    let case = |a, b, shapes: [usize; 2]| {
+        Case::new("quotients", Elementwise::binary(Operator::Quotient), vec![tensor(a, &[shapes[0], 1]), tensor(b, &[shapes[1]])])
+    };
+    let ends = vec![0.0, 1e-30, 1e30, -1e30];
+    check(&[case(a, b, [n, m]), case(ends, vec![2.0, -0.5, 1e30], [4, 3])]);
+}
+
+#[test]
+fn operands_are_read_through_views() {
+    let view = |shape: &[usize], start, steps: &[usize]| Some(Strided { shape: shape.to_vec(), start, steps: steps.to_vec() });
+    let expr = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
+    let views = [
+        // A transpose, a slice that begins later, one element.
+        [view(&[5, 3], 0, &[1, 5]), view(&[5, 3], 4, &[7, 1]), view(&[], 11, &[])],
+        // Broadcast along a dimension that is there, and one that is not; every second.
+        [view(&[5, 3], 2, &[0, 1]), view(&[3], 30, &[2]), None],
+        [view(&[67, 2, 3], 1, &[6, 3, 1]), view(&[2, 1], 5, &[4, 1]), view(&[67, 1, 3], 0, &[1, 9, 67])],
+    ];
+    let case = |views: [Option<Strided>; 3]| {
+        let last = if views[2].is_none() { input(&[5, 1], 3) } else { input(&[201], 3) };
+        let op = Elementwise { expr: expr.clone(), views: views.to_vec() };
+        Case::new(format!("{views:?}"), op, vec![input(&[403], 1), input(&[40], 2), last])
+    };
+    check(&views.map(case));
 }

@@ -12,6 +12,7 @@ mod convolution;
 mod elementwise;
 mod indexing;
 mod indexing_examples;
+mod onnx_reference;
 mod products;
 mod reductions;
 mod resize;

@@ -89,10 +89,8 @@ fn subgroups_are_used_only_where_every_subgroup_is_large_enough() {
         let kernel = &dispatch.kernel;
         let lanes = kernel.consts.iter().find(|(name, _)| name == "LANES").map_or(8, |(_, lanes)| *lanes);
         if linker::link(kernel).unwrap().contains("subgroup")
-            && kernel.providers.iter().any(|p| *p == "reduce/subgroup" || p.ends_with("_broadcast"))
-            && (kernel.shader == "conv_rows"
             && (kernel.shader.starts_with("conv_")
-                || kernel.providers.iter().any(|p| *p == "reduce/subgroup" || *p == "load/x_broadcast"))
+                || kernel.providers.iter().any(|p| *p == "reduce/subgroup" || p.ends_with("_broadcast")))
         {
             assert!(caps.subgroup.is_some_and(|(min, _)| min >= lanes), "{kernel} on {caps:?}");
         }

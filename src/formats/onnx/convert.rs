@@ -281,7 +281,8 @@ fn dims(proto: Option<proto::TensorShapeProto>, place: &str) -> Result<Option<Ve
                 elements = product.ok_or_else(|| Error::format(place, format!("its dimension {value} is impossible")))?;
                 Dim::Value(value as usize)
             }
-            Some(DimensionValue::Param(name)) if !name.is_empty() => Dim::Param(name),
+            // Some exporters write "?" for every dimension that they do not know.
+            Some(DimensionValue::Param(name)) if !name.is_empty() && name != "?" => Dim::Param(name),
             _ => Dim::Unknown,
         });
     }

@@ -32,24 +32,29 @@ fn groups(cx: &Context) -> Traced<usize> {
     usize::try_from(n).ok().filter(|n| *n > 0).ok_or_else(|| cx.error(format!("{n} groups")))
 }
 
-fn conv(cx: &mut Context) -> Traced<Vec<Value>> {
-    let (x, weight) = (cx.input(0)?, cx.input(1)?);
-    let spatial = spatial(cx, &x)?;
+/// The node's convolution of `x` with the filters `weight`, without a tail.
+pub fn plain(cx: &Context, x: &Value, weight: &Value) -> Traced<Conv> {
+    let spatial = spatial(cx, x)?;
     let Some(kernel) = weight.shape.get(2..).filter(|k| k.len() == spatial.len()) else {
         return Err(cx.error(format!("filters of shape {:?} over {:?}", weight.shape, x.shape)));
     };
     let window = Window::of(cx, &spatial, kernel.to_vec(), false)?;
-    let mut conv = Conv {
+    Ok(Conv {
         strides: window.strides,
         pads_begin: window.pads_begin,
         pads_end: window.pads_end,
         dilations: window.dilations,
         groups: groups(cx)?,
         tail: Expr::operand(0),
-    };
+    })
+}
+
+fn conv(cx: &mut Context) -> Traced<Vec<Value>> {
+    let (x, weight) = (cx.input(0)?, cx.input(1)?);
+    let mut conv = plain(cx, &x, &weight)?;
     let mut operands = vec![x.clone(), weight];
     if let Some(bias) = cx.optional(2) {
-        operands.push(by_channel(cx, &bias, spatial.len())?);
+        operands.push(by_channel(cx, &bias, x.rank() - 2)?);
         conv.tail = Expr::sum(Expr::operand(0), Expr::operand(1));
     }
     Ok(vec![cx.apply(conv, &operands.iter().collect::<Vec<_>>(), x.ty)?])

@@ -97,6 +97,6 @@ fn gemm(cx: &mut Context) -> Traced<Vec<Value>> {
         let left = if transpose_a { cx.transpose(&a, &[1, 0])? } else { a.clone() };
         return Ok(vec![cx.apply(MatMul { tail }, &list(&left, &weight), a.ty)?]);
     }
-    let op = BatchMatMul { transpose_a, transpose_b, scale: 1.0, tail };
+    let op = BatchMatMul { transpose_a, transpose_b, scale: 1.0, tail, ..BatchMatMul::plain() };
     Ok(vec![cx.apply(op, &list(&a, &b), a.ty)?])
 }

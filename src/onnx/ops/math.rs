@@ -18,14 +18,11 @@ pub const OPERATORS: &[Operator] = &[
     device("Asinh", |cx| unary(cx, Function::Asinh)),
     device("Atan", |cx| unary(cx, Function::Atan)),
     device("Atanh", |cx| unary(cx, Function::Atanh)),
-    device("BitCast", bit_cast),
     device("BitShift", bit_shift),
     device("BitwiseAnd", |cx| arithmetic(cx, Op::And)),
     device("BitwiseNot", |cx| unary(cx, Function::Complement)),
     device("BitwiseOr", |cx| arithmetic(cx, Op::Or)),
     device("BitwiseXor", |cx| arithmetic(cx, Op::Xor)),
-    device("Cast", cast),
-    device("CastLike", cast_like),
     device("Ceil", |cx| unary(cx, Function::Ceil)),
     device("Celu", celu),
     device("Clip", clip),
@@ -142,20 +139,20 @@ pub const OPERATORS: &[Operator] = &[
     device("Xor", |cx| logic(cx, Op::Xor)),
 ];
 
-/// `expr` brought back into the range of an integer type narrower than a device's, as its arithmetic wraps.
+/// `expr` brought back into the range of an integer type of at most 32 bits, as its arithmetic wraps.
 pub fn wrapped(expr: Expr, ty: ElementType) -> Expr {
     let bits = ty.bits() as i64;
     match ty.integer_range() {
-        Some((0, _)) if ty == ElementType::Bool => expr,
-        Some((0, most)) if bits < 32 => Expr::binary(Op::And, expr, Expr::int(most as i64)),
-        Some(_) if bits < 32 => {
+        Some(_) if ty == ElementType::Bool || bits > 32 => expr,
+        Some((0, _)) if bits == 32 => Expr::call(Function::ToU32, expr),
+        Some(_) if bits == 32 => Expr::call(Function::ToI32, expr),
+        Some((0, most)) => Expr::binary(Op::And, expr, Expr::int(most as i64)),
+        Some(_) => {
             let shift = || Expr::int(32 - bits);
-            // On the host the upper half of 64 bits must not survive: the bits go through a float and back.
-            let up = Expr::binary(Op::ShiftLeft, expr, shift());
-            let held = Expr::call(Function::BitsOfFloat, Expr::call(Function::FloatOfBits, up));
-            Expr::binary(Op::ShiftRight, held, shift())
+            let up = Expr::call(Function::ToI32, Expr::binary(Op::ShiftLeft, expr, shift()));
+            Expr::binary(Op::ShiftRight, up, shift())
         }
-        _ => expr,
+        None => expr,
     }
 }
 
@@ -332,78 +329,4 @@ fn known_power(exponent: &Value, x: Expr) -> Traced<Option<Expr>> {
 fn bit_shift(cx: &mut Context) -> Traced<Vec<Value>> {
     let operator = if cx.text("direction", "") == "LEFT" { Op::ShiftLeft } else { Op::ShiftRight };
     arithmetic(cx, operator)
-}
-
-/// The bits of the elements as another type of as many bits.
-fn bit_cast(cx: &mut Context) -> Traced<Vec<Value>> {
-    let x = cx.input(0)?;
-    let Some(to) = cx.type_attribute("to")? else { return Err(cx.error("'to' is missing")) };
-    if x.ty.bits() != to.bits() {
-        return Err(cx.error(format!("{} has other bits than {}", x.ty.name(), to.name())));
-    }
-    let value = match (x.ty, to) {
-        (from, to) if from == to => x,
-        (ElementType::Float, to) if to.is_integer() => {
-            cx.elementwise(Expr::call(Function::BitsOfFloat, Expr::operand(0)), &[&x], to)?
-        }
-        (from, ElementType::Float) if from.is_integer() => {
-            cx.elementwise(Expr::call(Function::FloatOfBits, Expr::operand(0)), &[&x], to)?
-        }
-        (from, to) if from.is_integer() && to.is_integer() => cx.elementwise(wrapped(Expr::operand(0), to), &[&x], to)?,
-        (from, to) => return Err(cx.unsupported(format!("bits of {} as {}", from.name(), to.name()))),
-    };
-    Ok(vec![value])
-}
-
-fn cast(cx: &mut Context) -> Traced<Vec<Value>> {
-    let Some(to) = cx.type_attribute("to")? else { return Err(cx.error("'to' is missing")) };
-    let x = cx.input(0)?;
-    Ok(vec![cast_to(cx, &x, to)?])
-}
-
-fn cast_like(cx: &mut Context) -> Traced<Vec<Value>> {
-    let (x, like) = (cx.input(0)?, cx.input(1)?);
-    Ok(vec![cast_to(cx, &x, like.ty)?])
-}
-
-/// `x` with elements of type `to`.
-pub fn cast_to(cx: &mut Context, x: &Value, to: ElementType) -> Traced<Value> {
-    let x0 = Expr::operand(0);
-    let expr = match (x.ty, to) {
-        (from, to) if from == to => return Ok(x.clone()),
-        (_, ElementType::Bool) if x.ty.is_float() => Expr::call(Function::Not, Expr::binary(Op::Equal, x0, Expr::float(0.0))),
-        (_, ElementType::Bool) => Expr::call(Function::Not, Expr::binary(Op::Equal, x0, Expr::int(0))),
-        (from, to) if from.is_float() && to.is_integer() => wrapped(Expr::call(Function::ToInt, x0), to),
-        (from, to) if from.is_integer() && to.is_integer() => wrapped(x0, to),
-        (from, to) if to.is_float() => {
-            let float = if from.is_float() { x0 } else { Expr::call(Function::ToFloat, x0) };
-            match to {
-                ElementType::Float | ElementType::Double => float,
-                ElementType::Float16 => Expr::call(Function::ToF16, float),
-                ElementType::Bfloat16 => Expr::call(Function::ToBf16, float),
-                _ => return narrow(cx, x, to),
-            }
-        }
-        (from, to) => return Err(cx.unsupported(format!("a cast of {} to {}", from.name(), to.name()))),
-    };
-    match expr {
-        // The graph holds both types alike.
-        Expr::Operand(0) => Ok(Value { ty: to, ..x.clone() }),
-        expr => cx.elementwise(expr, &[x], to),
-    }
-}
-
-/// Casts to floats of 8 bits and less.
-fn narrow(cx: &mut Context, x: &Value, to: ElementType) -> Traced<Value> {
-    let saturate = cx.int("saturate", 1) != 0;
-    let up = cx.text("round_mode", "up");
-    if x.constant().is_some() {
-        let what = format!("to {} {saturate} {up}", to.name());
-        let mut cast = cx.derive(&what, &[x], |t| {
-            let rounded = t[0].to_f32().iter().map(|v| to.round(*v, saturate)).collect();
-            Ok(vec![(to, crate::tensor::Tensor::f32(t[0].shape(), rounded)?)])
-        })?;
-        return cast.pop().ok_or_else(|| cx.error("a cast without a result"));
-    }
-    Err(cx.unsupported(format!("a cast of {} to {}", x.ty.name(), to.name())))
 }

@@ -18,7 +18,8 @@ use crate::tensor::Tensor;
 pub const OPERATORS: &[Operator] = &[
     device("AveragePool", |cx| {
         let count_include_pad = cx.int("count_include_pad", 0) != 0;
-        pool(cx, PoolKind::Average { count_include_pad })
+        let x = cx.input(0)?;
+        pool(cx, &x, PoolKind::Average { count_include_pad })
     }),
     device("GlobalAveragePool", |cx| global(cx, mean)),
     device("GlobalLpPool", |cx| {
@@ -35,19 +36,21 @@ pub const OPERATORS: &[Operator] = &[
     device("GlobalMaxPool", |cx| global(cx, |cx, x, axes| fold(cx, x, axes, Reduction::Max))),
     device("LpPool", |cx| {
         let p = u32::try_from(cx.int("p", 2)).ok().filter(|p| *p > 0).ok_or_else(|| cx.error("'p' is impossible"))?;
-        pool(cx, PoolKind::Lp { p })
+        let x = cx.input(0)?;
+        pool(cx, &x, PoolKind::Lp { p })
     }),
     device("MaxPool", |cx| {
         let order = if cx.int("storage_order", 0) == 0 { IndexOrder::RowMajor } else { IndexOrder::ColumnMajor };
         let indices = cx.wants(1).then_some(order);
-        pool(cx, PoolKind::Max { indices })
+        let x = cx.input(0)?;
+        pool(cx, &x, PoolKind::Max { indices })
     }),
     device("MaxUnpool", max_unpool),
 ];
 
-fn pool(cx: &mut Context, kind: PoolKind) -> Traced<Vec<Value>> {
-    let x = cx.input(0)?;
-    let input = spatial(cx, &x)?;
+/// `x` pooled by the node's window.
+pub fn pool(cx: &mut Context, x: &Value, kind: PoolKind) -> Traced<Vec<Value>> {
+    let input = spatial(cx, x)?;
     let kernel = list(cx, "kernel_shape", input.len())?;
     let window = Window::of(cx, &input, kernel, cx.int("ceil_mode", 0) != 0)?;
     let axis = |d: usize| PoolAxis {
@@ -59,7 +62,7 @@ fn pool(cx: &mut Context, kind: PoolKind) -> Traced<Vec<Value>> {
         end: window.pads_end[d],
     };
     let axes = (0..input.len()).map(axis).collect();
-    cx.apply_all(Pool { kind, axes }, &[&x], &[x.ty, ElementType::Int64])
+    cx.apply_all(Pool { kind, axes }, &[x], &[x.ty, ElementType::Int64])
 }
 
 fn global(cx: &mut Context, compute: impl FnOnce(&mut Context, &Value, &[usize]) -> Traced<Value>) -> Traced<Vec<Value>> {

@@ -3,7 +3,7 @@
 use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
-use super::math::cast_to;
+use super::cast::cast_to;
 use super::{Operator, device, on_host};
 use crate::formats::ElementType;
 use crate::kernel::Expr;

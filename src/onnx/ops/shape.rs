@@ -428,7 +428,7 @@ fn one_hot(cx: &mut Context) -> Traced<Vec<Value>> {
     let rank = shape.len();
     let mut places = indices.clone();
     if indices.ty.is_float() {
-        places = super::math::cast_to(cx, &indices, ElementType::Int64)?;
+        places = super::cast::cast_to(cx, &indices, ElementType::Int64)?;
     }
     let places = cx.reshape(&places, &shape)?;
     let numbers = numbers(cx, n, axis, rank)?;

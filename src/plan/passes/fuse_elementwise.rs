@@ -18,17 +18,18 @@ pub fn run(graph: &mut Graph) -> Result<usize> {
 
 fn fuse(values: &[Value], consumer: &Node, i: usize, producer: &Node) -> Option<Node> {
     let (Op::Elementwise(outer), Op::Elementwise(inner)) = (&consumer.op, &producer.op) else { return None };
+    let (outer, inner) = (outer.plain()?, inner.plain()?);
     let shape = |id: ValueId| &values[id.0].ty.shape;
     // A value that is broadcast is computed once, not for every place that it goes to.
     if shape(consumer.inputs[i]) != shape(consumer.outputs[0]) {
         return None;
     }
-    let (expr, inputs) = substitute(&outer.expr, &consumer.inputs, consumer.inputs[i], &inner.expr, &producer.inputs, 0);
+    let (expr, inputs) = substitute(outer, &consumer.inputs, consumer.inputs[i], inner, &producer.inputs, 0);
     if inputs.len() > MOST_OPERANDS || expr.size() > MOST_WORK {
         return None;
     }
     let name = format!("{} + {}", producer.name, consumer.name);
-    Some(Node { name, op: Elementwise { expr }.into(), inputs, outputs: consumer.outputs.clone() })
+    Some(Node { name, op: Elementwise::from(expr).into(), inputs, outputs: consumer.outputs.clone() })
 }
 
 /// `outer` with `inner` in the place of the operand `value`, and the operands of both without doubles; the first `given` numbers

@@ -32,6 +32,7 @@ fn tail_of(op: &mut Op, rank: usize) -> Option<(&mut Expr, usize, usize, usize)>
 
 fn fuse(values: &[Value], consumer: &Node, i: usize, producer: &Node) -> Option<Node> {
     let Op::Elementwise(elementwise) = &consumer.op else { return None };
+    let outer = elementwise.plain()?;
     let value = consumer.inputs[i];
     let (from, out) = (&values[value.0].ty, &values[consumer.outputs[0].0].ty);
     if from != out || out.dtype != DType::F32 {
@@ -43,7 +44,7 @@ fn fuse(values: &[Value], consumer: &Node, i: usize, producer: &Node) -> Option<
     if !consumer.inputs.iter().all(fits) {
         return None;
     }
-    let (fused, others) = substitute(&elementwise.expr, &consumer.inputs, value, expr, &producer.inputs[own..], 1);
+    let (fused, others) = substitute(outer, &consumer.inputs, value, expr, &producer.inputs[own..], 1);
     if others.len() > most || fused.size() > MOST_WORK {
         return None;
     }

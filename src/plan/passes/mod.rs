@@ -1,10 +1,20 @@
 //! The passes over a graph, in the order in which they run. Each is verified after it ran.
 
+mod absorb_views;
+mod algebra;
 mod common;
+mod compose_views;
 mod dead_code;
+mod fold_scales;
 mod fuse_elementwise;
 mod fuse_tails;
+mod inline_constants;
 mod merge;
+mod recognise_functions;
+mod recognise_norms;
+mod recognise_softmax;
+mod rows;
+mod sink_reshapes;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, verify};
@@ -26,14 +36,34 @@ pub type Pass = (&'static str, fn(&mut Graph) -> Result<usize>);
 
 /// The list that [`optimize`] follows.
 pub const PASSES: &[Pass] = &[
+    // Numbers in expressions need no operand; written there they also say what the expression is.
+    ("inline-constants", inline_constants::run),
     // Twice the same is computed once; a value with two readers is then fused into neither.
     ("join-common", common::run),
     // What the outputs do not need is not worth fusing.
     ("remove-dead-code", dead_code::run),
+    // Views of views read at once what they read one after another.
+    ("compose-views", compose_views::run),
+    // A reshape between a product and its bias would keep them apart.
+    ("sink-reshapes", sink_reshapes::run),
     // Elementwise chains become one expression.
     ("fuse-elementwise", fuse_elementwise::run),
-    // Elementwise consumers become tails of what they follow: biases, activations, residual adds, gates.
+    // The long forms of functions, softmax and norms become what devices have kernels for.
+    ("recognise-functions", recognise_functions::run),
+    ("recognise-softmax", recognise_softmax::run),
+    ("recognise-norms", recognise_norms::run),
+    // Their reductions, unless something else reads them, are without readers now; shorter expressions fuse further.
+    ("remove-dead-code", dead_code::run),
+    ("fuse-elementwise", fuse_elementwise::run),
+    // Products scale by themselves.
+    ("fold-scales", fold_scales::run),
+    // Elementwise consumers become tails of what they follow: biases, activations, residual adds, gates; and the factor and term
+    // by channel of a batch normalisation, which cost the filter's kernel two operations an element. Folding them into the filter
+    // would save these, and hold every such filter twice.
     ("fuse-tails", fuse_tails::run),
+    // What is left behind a view reads through it.
+    ("compose-views", compose_views::run),
+    ("absorb-views", absorb_views::run),
     // Fusing leaves weights and values without readers.
     ("remove-dead-code", dead_code::run),
 ];

@@ -1,0 +1,1 @@
+@By0J€hhhhhiiiijjjjjkkkkllllmmmmmnnnnoooopppppqqqqrrrrsssssttttuuuuuvvvvwwwwxxxxxyyyyzzzz{{{{{||||}}}}~~~~~€€€€€‚‚‚‚ƒƒƒ„†‡‹’“•–—™›΅Ά£¥¦§©ª«­®―±²΄µ¶ΈΉΊΌ½ΎΐΑΒΔΕΖΘΙΚΜΝΞΠΡΣΤΥΧΨΩΫάέίΰαγδεηθιλμνοπςστφχψϊϋόώÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿÿ
