@@ -46,8 +46,10 @@ fn the_weights_of_a_stage_go_with_it() {
     for gpu in devices::open() {
         // Each rate has a branch of the graph with weights of its own, over a megabyte.
         let mut session = Session::load(&path, &Device::Gpu(gpu)).unwrap();
+        session.keep_stages(1);
         listen(&mut session, 16000);
         let one = session.bytes();
+        session.keep_stages(4);
         listen(&mut session, 8000);
         let both = session.bytes();
         session.keep_stages(1);
