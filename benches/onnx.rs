@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     let columns = &[
         ("case", 26),
         ("file", 6),
-        ("graph", 6),
+        ("traced", 6),
         ("stages", 6),
         ("dispatches", 10),
         ("MiB", 7),
@@ -59,12 +59,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// One row of the table: nodes in the file, nodes of the traced graphs, their stages, dispatches of their plans, memory, times.
+/// One row of the table: nodes in the file, nodes of the traced graphs before any pass, their stages, dispatches of their plans,
+/// memory, times.
 fn measure(case: &Case, device: &Device, cpu: bool) -> Result<Option<Vec<Cell>>> {
     let Some(path) = cache::optional_model(&case.model, case.fetched_as()) else { return Ok(None) };
     let mut session = Session::load(&path, device)?;
     let (first, sample) = time(case, &mut session)?;
-    let nodes: usize = session.stages().map(|stage| stage.graph().nodes.len()).sum();
+    let traced: usize = session.describe(&inputs::of_case(case))?.iter().map(|stage| stage.traced).sum();
     let dispatches: usize = session.stages().filter_map(|stage| stage.plan()).map(|plan| plan.dispatches().count()).sum();
     let reference = match cpu {
         true => Cell::Number(time(case, &mut Session::load(&path, &Device::Cpu)?)?.1.median * 1e3, 2),
@@ -73,7 +74,7 @@ fn measure(case: &Case, device: &Device, cpu: bool) -> Result<Option<Vec<Cell>>>
     Ok(Some(vec![
         Cell::Text(case.case.clone()),
         Cell::Number(session.graph().nodes.len() as f64, 0),
-        Cell::Number(nodes as f64, 0),
+        Cell::Number(traced as f64, 0),
         Cell::Number(session.stages().count() as f64, 0),
         Cell::Number(dispatches as f64, 0),
         Cell::Number(session.bytes() as f64 / f64::from(1 << 20), 1),

@@ -1,4 +1,4 @@
-// Scalar functions and operators of `kernel::function`, where WGSL has none or grants drivers too much.
+// Scalar functions and operators of `kernel::function` and `kernel::operator`, where WGSL has none or grants drivers too much.
 
 fn reciprocal(x: f32) -> f32 {
     return 1.0 / x;

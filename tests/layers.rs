@@ -73,7 +73,8 @@ fn layers_use_only_what_is_below_them() {
 #[test]
 fn documents_name_files_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let documents = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md", "docs/benchmarks.md"];
+    let documents =
+        ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md", "docs/benchmarks.md", "docs/onnx.md"];
     // The recipes' made-up op, format and family, and what a script fetches.
     let invented = ["thing", "q9_z", "/x."];
     let (mut missing, mut checked) = (Vec::new(), 0);
@@ -95,4 +96,34 @@ fn documents_name_files_that_exist() {
     }
     assert!(checked > 40, "only {checked} names were found: the search is broken");
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// The table of operators in `docs/onnx.md`; `WAVELANE_UPDATE=1` writes it.
+#[test]
+fn the_table_of_operators_is_that_of_the_code() {
+    use wavelane::onnx::{Where, operators};
+    let mut rows: Vec<String> = operators()
+        .map(|o| {
+            let place = match o.place {
+                Where::Device => "device".to_owned(),
+                Where::Nowhere => "nowhere".to_owned(),
+                Where::Host(why) => format!("host: {why}"),
+            };
+            let domain = if o.domain.is_empty() { String::new() } else { format!(" ({})", o.domain) };
+            format!("| `{}`{domain} | {place} |\n", o.name)
+        })
+        .collect();
+    rows.sort();
+    rows.dedup();
+    assert!(rows.len() > 150, "only {} operators are known", rows.len());
+    let table = format!("\n| operator | where |\n|---|---|\n{}\n", rows.concat());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/onnx.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let begin = text.find("test layers` -->").unwrap() + "test layers` -->\n".len();
+    let end = text.find("<!-- end of operators -->").unwrap();
+    if std::env::var_os("WAVELANE_UPDATE").is_some() {
+        fs::write(&path, [&text[..begin], &table, &text[end..]].concat()).unwrap();
+    } else {
+        assert!(text[begin..end] == table, "docs/onnx.md is out of date: WAVELANE_UPDATE=1 cargo test --test layers");
+    }
 }

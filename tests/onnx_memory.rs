@@ -40,6 +40,38 @@ fn memory_stays_flat_whatever_sizes_come() {
     }
 }
 
+#[test]
+fn the_weights_of_a_stage_go_with_it() {
+    let Some(path) = cache::optional_model("silero-vad/silero_vad.onnx", "silero-vad") else { return };
+    for gpu in devices::open() {
+        // Each rate has a branch of the graph with weights of its own, over a megabyte.
+        let mut session = Session::load(&path, &Device::Gpu(gpu)).unwrap();
+        session.keep_stages(1);
+        listen(&mut session, 16000);
+        let one = session.bytes();
+        session.keep_stages(4);
+        listen(&mut session, 8000);
+        let both = session.bytes();
+        session.keep_stages(1);
+        assert!(both - session.bytes() > 1 << 20, "{} bytes of {both} stay", session.bytes());
+        for _ in 0..3 {
+            listen(&mut session, 16000);
+            assert_eq!(session.bytes(), one);
+            listen(&mut session, 8000);
+        }
+    }
+}
+
+fn listen(session: &mut Session, rate: usize) {
+    let floats = |shape: &[usize]| {
+        let values = vec![0.1; shape.iter().product()];
+        Array { ty: ElementType::Float, tensor: Tensor::f32(shape, values).unwrap() }
+    };
+    let sr = Array { ty: ElementType::Int64, tensor: Tensor::i64(&[], vec![rate as i64]).unwrap() };
+    let inputs = [("input", floats(&[1, rate * 576 / 16000])), ("state", floats(&[2, 1, 128])), ("sr", sr)];
+    session.run(&inputs.map(|(name, array)| (name.to_owned(), array)).into()).unwrap();
+}
+
 /// Runs all sizes; bytes on the device after each.
 fn round(session: &mut Session) -> Vec<u64> {
     let run = |size: &[usize; 2]| {

@@ -10,15 +10,24 @@ fn window_pixels(pixel: u32) -> u32 {
     return min(pixel / 4u, params.pixels / 4u - 1u);
 }
 
-fn tap_at(channel: u32, k: u32) -> u32 {
-    return (channel + k) * (params.pixels / 4u);
+// The first quad of a channel, and the end of the last channel's.
+struct Tap {
+    at: u32,
+    end: u32,
 }
 
-fn next_tap(tap: u32) -> u32 {
-    return tap + params.step.w * (params.pixels / 4u);
+// Tap `k` of the channels from `first` on.
+fn tap_at(first: u32, k: u32) -> Tap {
+    let quads = params.pixels / 4u;
+    return Tap((first + k) * quads, (first + params.channels) * quads);
 }
 
-// Taps of channels beyond the last of x read its last quad; their weights are zero.
-fn window_quad(own: u32, tap: u32) -> vec4<f32> {
-    return x[min(tap + own, arrayLength(&x) - 1u)];
+fn next_tap(tap: Tap) -> Tap {
+    return Tap(tap.at + params.step.w * (params.pixels / 4u), tap.end);
+}
+
+// Zeros beyond the last channel.
+fn window_quad(own: u32, tap: Tap) -> vec4<f32> {
+    let there = tap.at < tap.end;
+    return select(vec4<f32>(), x[select(0u, tap.at + own, there)], there);
 }

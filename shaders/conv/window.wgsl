@@ -13,10 +13,11 @@ struct WindowPixel {
     at: u32,
 }
 
-// A tap of a channel: its distance from the beginning of a window, and the channel.
+// A tap of a channel: its distance from the beginning of a window, and the channel, counted from `first` on.
 struct Tap {
     place: vec3<u32>,
     channel: u32,
+    first: u32,
 }
 
 fn input_at(place: vec3<u32>) -> u32 {
@@ -39,8 +40,8 @@ fn window_pixel(pixel: u32) -> WindowPixel {
     return WindowPixel(place, input_at(place));
 }
 
-// Tap `k` of the channels from `channel` on.
-fn tap_at(channel: u32, k: u32) -> Tap {
+// Tap `k` of the channels from `first` on.
+fn tap_at(first: u32, k: u32) -> Tap {
     let depth = params.axes[0];
     let height = params.axes[1];
     let width = params.axes[2];
@@ -52,7 +53,7 @@ fn tap_at(channel: u32, k: u32) -> Tap {
         (row - slice * height.kernel) * height.dilation,
         (k - row * width.kernel) * width.dilation,
     );
-    return Tap(place, channel + block);
+    return Tap(place, block, first);
 }
 
 fn next_tap(tap: Tap) -> Tap {
@@ -69,13 +70,14 @@ fn next_tap(tap: Tap) -> Tap {
     next.x += select(0u, depth.dilation, over_y);
     let over_z = next.x >= end.x;
     next.x -= select(0u, end.x, over_z);
-    return Tap(next, tap.channel + params.step.w + select(0u, 1u, over_z));
+    return Tap(next, tap.channel + params.step.w + select(0u, 1u, over_z), tap.first);
 }
 
-// Taps of channels beyond the last of x read its last element; their weights are zero.
+// Zero outside the image and beyond the last channel.
 fn window_input(pixel: WindowPixel, tap: Tap) -> f32 {
     let place = pixel.place + tap.place;
-    let there = place.x < params.axes[0].input && place.y < params.axes[1].input && place.z < params.axes[2].input;
-    let at = pixel.at + tap.channel * params.inputs + input_at(tap.place);
-    return select(0.0, x[min(select(0u, at, there), arrayLength(&x) - 1u)], there);
+    let size = vec3<u32>(params.axes[0].input, params.axes[1].input, params.axes[2].input);
+    let there = all(place < size) && tap.channel < params.channels;
+    let at = pixel.at + (tap.first + tap.channel) * params.inputs + input_at(tap.place);
+    return select(0.0, x[select(0u, at, there)], there);
 }

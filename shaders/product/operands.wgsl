@@ -61,8 +61,9 @@ fn product_place(index: u32) -> Place {
     let per_matrix = params.across * params.down;
     let batch = index / per_matrix;
     let tile = index - batch * per_matrix;
-    let down = tile / params.across;
-    var place = Place(batch, down, tile - down * params.across, params.a_start, params.b_start);
+    // Tiles below each other follow on each other: they read the same columns of b, whose lines may lie far apart.
+    let across = tile / params.down;
+    var place = Place(batch, tile - across * params.down, across, params.a_start, params.b_start);
     var rest = batch;
     for (var i = 0u; i < RANK; i++) {
         let dim = params.batch[RANK - 1u - i];

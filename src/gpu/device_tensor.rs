@@ -71,7 +71,8 @@ impl DeviceTensor {
 
     /// Whether it lies on the device that `gpu` runs on.
     pub(super) fn is_on(&self, gpu: &Gpu) -> bool {
-        self.gpu.0.device == gpu.0.device
+        // Devices of different wgpu instances may compare as equal; pipelines are shared by all handles of one device.
+        Arc::ptr_eq(&self.gpu.0.pipelines, &gpu.0.pipelines)
     }
 }
 

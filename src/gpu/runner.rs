@@ -125,24 +125,32 @@ impl Runner {
         each: &mut dyn FnMut(Vec<Tensor>) -> Result<()>,
     ) -> Result<()> {
         let mut under_way: Option<Started> = None;
+        let mut result = Ok(());
         for (i, inputs) in inputs.enumerate() {
-            let inputs = inputs?;
-            let at = self.ready_for(request, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
-            let executable = &mut self.ready[at];
-            let plan = executable.plan.clone();
-            let given = given(&self.gpu, &inputs)?;
-            let feeds = placed(&self.graph, &plan, given.into_iter())?;
-            let next = executable.start(i % 2, &feeds, None, &self.pace)?;
-            if let Some(before) = under_way.replace(next) {
-                each(tensors(&plan, executable.finish(before, None)?)?)?;
+            result = inputs.and_then(|inputs| {
+                let at = self.ready_for(request, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
+                let executable = &mut self.ready[at];
+                let plan = executable.plan.clone();
+                let given = given(&self.gpu, &inputs)?;
+                let feeds = placed(&self.graph, &plan, given.into_iter())?;
+                let next = executable.start(i % 2, &feeds, None, &self.pace)?;
+                match under_way.replace(next) {
+                    Some(before) => each(tensors(&plan, executable.finish(before, None)?)?),
+                    None => Ok(()),
+                }
+            });
+            if result.is_err() {
+                break;
             }
         }
+        // The last run is waited for even after an error: its buffers must be ready for the next.
         if let Some(last) = under_way {
             let at = self.position(request, &mut |_, _| {})?;
             let executable = &self.ready[at];
-            each(tensors(&executable.plan, executable.finish(last, None)?)?)?;
+            let results = executable.finish(last, None);
+            result = result.and_then(|()| each(tensors(&executable.plan, results?)?));
         }
-        Ok(())
+        result
     }
 
     /// The place of the plan for `request` once its inputs are known to fit.

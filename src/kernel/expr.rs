@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::function::{Function, Kind, Operator, Scalar};
+pub use super::function::{Function, Kind, Scalar};
+pub use super::operator::Operator;
 
 /// A scalar expression over numbered operands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

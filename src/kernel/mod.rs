@@ -15,6 +15,7 @@ pub mod caps;
 pub mod expr;
 mod function;
 pub mod linker;
+mod operator;
 mod simplify;
 mod tail;
 

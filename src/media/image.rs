@@ -176,6 +176,11 @@ impl Picture {
                 format.name()
             )));
         }
+        if format == Format::Png
+            && let Some(length) = palettes(bytes).find(|length| !length.is_multiple_of(3))
+        {
+            return Err(Error::format("PNG picture", format!("a palette of {length} bytes, which are no whole colours")));
+        }
         if format == Format::Jpeg && !jpeg_ends(bytes) {
             return Err(Error::format("JPEG picture", format!("no end of image within its {} bytes", bytes.len())));
         }
@@ -257,6 +262,20 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// The bytes in each palette of a PNG file. One with a part of a colour makes the decoder of png 0.18.1 panic.
+fn palettes(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    let chunks = std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk()?;
+        let (kind, after) = after.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length);
+        // Data and checksum.
+        rest = after.get(usize::try_from(length).ok()?.checked_add(4)?..).unwrap_or_default();
+        Some((*kind, length))
+    });
+    chunks.filter(|(kind, _)| kind == b"PLTE").map(|(_, length)| length)
 }
 
 /// Blends with white by each pixel's alpha, rounded.

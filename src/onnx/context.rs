@@ -343,7 +343,10 @@ impl<'a> Context<'a> {
             return Ok(x.clone());
         }
         let mut view = View::of(&x.shape);
-        (view.axes[axis].start, view.axes[axis].len) = (start as i64, len);
+        let Some(of) = view.axes.get_mut(axis) else {
+            return Err(self.error(format!("{:?} has no dimension {axis}", x.shape)));
+        };
+        (of.start, of.len) = (start as i64, len);
         self.apply(view, &[x], x.ty)
     }
 }

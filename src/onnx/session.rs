@@ -51,6 +51,8 @@ struct Stage {
     specialised: Vec<(usize, Arc<Arrival>)>,
     /// Nothing where the stage computes nothing.
     session: Option<GraphSession>,
+    /// Nodes of the graph as it was traced, but for those that compute nothing or that nothing reads.
+    traced: usize,
     /// What the session runs, and what each pass changed in it.
     graph: Option<Arc<crate::graph::Graph>>,
     passes: Vec<(&'static str, usize)>,
@@ -350,9 +352,11 @@ impl Session {
         }
         let specialised = tracer.specialised.iter().filter_map(|t| Some((number(t)?, t.clone()))).collect();
         let (mut session, mut inputs, mut held) = (None, Vec::new(), Vec::new());
-        let (mut optimised, mut changes) = (None, Vec::new());
+        let (mut traced, mut optimised, mut changes) = (0, None, Vec::new());
         if !outputs.is_empty() {
             let (graph, sources, constants) = tracer.finish(&outputs)?;
+            let needed = passes::restrict(&graph, &(0..outputs.len()).collect::<Vec<_>>())?;
+            traced = needed.nodes.iter().filter(|n| n.op.rule().aliases().is_none()).count();
             let (graph, report) = passes::optimize(graph)?;
             log::debug!("stage at {}: {} nodes, passes {report:?}", frames.place(), graph.nodes.len());
             let graph = Arc::new(graph);
@@ -368,7 +372,7 @@ impl Session {
             held = constants;
         }
         let (graph, passes, outputs) = (optimised, changes, outputs.len());
-        Ok(Stage { key, specialised, session, graph, passes, outputs, inputs, after, end, _held: held })
+        Ok(Stage { key, specialised, session, traced, graph, passes, outputs, inputs, after, end, _held: held })
     }
 }
 

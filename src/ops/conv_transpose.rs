@@ -68,9 +68,8 @@ impl ConvTranspose {
             return refuse(format!("'x' {x:?} and 'weight' {weight:?} do not go together in {self:?}"));
         }
         let axes = (0..rank).map(|d| self.axis(d, x[d + 2], weight[d + 2])).collect::<Result<Vec<Axis>>>()?;
-        let filters = weight[1].checked_mul(self.groups);
-        let count = axes.iter().map(|a| a.input).chain([x[0], size_of::<u64>()]);
-        if filters.and_then(|filters| count.fold(Some(filters), |n: Option<usize>, d| n?.checked_mul(d))).is_none() {
+        let outputs = axes.iter().map(|a| a.input);
+        if outputs.chain([x[0], weight[1], self.groups, size_of::<u64>()]).try_fold(1usize, usize::checked_mul).is_none() {
             return refuse(format!("'x' {x:?} and 'weight' {weight:?} make more elements than an address can name"));
         }
         let groups = self.groups;

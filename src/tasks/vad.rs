@@ -195,14 +195,14 @@ mod tests {
     fn speech_begins_and_ends_where_the_rules_say() {
         let mut p = vec![0.0; 40];
         p[10..20].fill(0.9);
-        assert_eq!(found(&p, 40 * CHUNK), [10 * CHUNK - 480..20 * CHUNK + 480]);
+        assert_eq!(found(&p, 40 * CHUNK), vec![10 * CHUNK - 480..20 * CHUNK + 480]);
         // Between the two thresholds speech goes on, and does not begin.
         p[20..30].fill(0.4);
-        assert_eq!(found(&p, 40 * CHUNK), [10 * CHUNK - 480..30 * CHUNK + 480]);
+        assert_eq!(found(&p, 40 * CHUNK), vec![10 * CHUNK - 480..30 * CHUNK + 480]);
         // Silence of three chunks is too short to end it: it takes a fourth that is quiet as well.
         p[30..].fill(0.0);
         p[33..40].fill(0.9);
-        assert_eq!(found(&p, 40 * CHUNK), [10 * CHUNK - 480..40 * CHUNK]);
+        assert_eq!(found(&p, 40 * CHUNK), vec![10 * CHUNK - 480..40 * CHUNK]);
     }
 
     #[test]

@@ -116,6 +116,16 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
+fn a_palette_that_ends_amidst_a_colour_is_refused() {
+    // The checksums are right.
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x03\0\0\0\x28\xcb\x34\xbb\
+        \0\0\0\x04PLTE\x01\x02\x03\x04\x23\xdb\x8a\xab\
+        \0\0\0\x0aIDAT\x78\x9c\x63\x60\0\0\0\x02\0\x01\x48\xaf\xa4\x71\0\0\0\0IEND\xae\x42\x60\x82";
+    let error = Picture::decode(png).unwrap_err();
+    assert_eq!(error.to_string(), "malformed PNG picture: a palette of 4 bytes, which are no whole colours");
+}
+
+#[test]
 fn pictures_of_impossible_sizes_are_refused() {
     assert!(matches!(Picture::new(2, 2, vec![0; 11]), Err(Error::Shape { .. })));
     assert!(matches!(Picture::new(0, 2, vec![]), Err(Error::Shape { .. })));

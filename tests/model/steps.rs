@@ -1,5 +1,6 @@
 //! Every format through a whole model, beside the reference; and that a reference check can fail.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use wavelane::dtype::DType;
@@ -50,32 +51,46 @@ fn every_format_runs_a_model_beside_the_reference() {
     }
 }
 
+/// Bytes that are other ones as long as `lies` holds: what a device gets and what the reference reads can differ.
+struct TwoFaced {
+    right: Vec<u8>,
+    wrong: Vec<u8>,
+    lies: AtomicBool,
+}
+
+impl AsRef<[u8]> for TwoFaced {
+    fn as_ref(&self) -> &[u8] {
+        if self.lies.load(Ordering::SeqCst) { &self.wrong } else { &self.right }
+    }
+}
+
 /// The device gets other weights than the reference: the first node that reads them must be named.
 #[test]
 fn a_wrong_weight_is_found_and_named() {
     let (tiny, cache) = (Tiny::default(), CacheShape { slots: 1, context: 64 });
     let file = Gguf::from_bytes(tiny.gguf(), "tiny.gguf").unwrap();
-    let (graph, _) = LanguageModel::from_gguf(file).unwrap().graph(&cache, DType::F16).unwrap();
+    let (mut graph, _) = LanguageModel::from_gguf(file).unwrap().graph(&cache, DType::F16).unwrap();
     let at = graph.find("blk.1.ffn_gate.weight").unwrap();
-    let mut wrong = graph.clone();
     let Origin::Weight(weight) = &graph.value(at).origin else { panic!("not a weight") };
-    let mut bytes = weight.bytes().to_vec();
+    let right = weight.bytes().to_vec();
+    let mut wrong = right.clone();
     // The scale of the first block of row 3: 64 columns of Q4_1 are two blocks of 20 bytes.
-    bytes[3 * 40..][..2].copy_from_slice(&half::f16::from_f32(0.5).to_le_bytes());
-    let n = bytes.len();
-    wrong.values[at.0].origin = Origin::Weight(Weight::new(weight.dtype(), weight.shape(), Arc::new(bytes), 0..n).unwrap());
+    wrong[3 * 40..][..2].copy_from_slice(&half::f16::from_f32(0.5).to_le_bytes());
+    let n = right.len();
+    let bytes = Arc::new(TwoFaced { right, wrong, lies: AtomicBool::new(false) });
+    graph.values[at.0].origin = Origin::Weight(Weight::new(weight.dtype(), weight.shape(), bytes.clone(), 0..n).unwrap());
+    let graph = Arc::new(graph);
 
     let request = Request { symbols: Symbols::from([("T".into(), 1), ("R".into(), 1)]), outputs: vec![Outputs::BEST] };
     let u32s = |shape: &[usize], v: Vec<u32>| Tensor::u32(shape, v).unwrap();
     let inputs = [vec![7], vec![0], vec![0], vec![0], vec![0], vec![0]];
     let inputs: Vec<Tensor> = inputs.into_iter().enumerate().map(|(i, v)| u32s(if i == 3 { &[1, 1] } else { &[1] }, v)).collect();
     for gpu in devices::open() {
-        let store = WeightStore::new(&gpu);
-        let mut device = Runner::new(&gpu, Arc::new(wrong.clone()), store.clone()).unwrap();
+        let mut device = Runner::new(&gpu, graph.clone(), WeightStore::new(&gpu)).unwrap();
+        bytes.lies.store(true, Ordering::SeqCst);
         device.prepare(&request, &mut |_, _| {}).unwrap();
-        // The same store serves the sound graph, whose weights the reference reads.
-        let mut sound = Runner::new(&gpu, Arc::new(graph.clone()), store).unwrap();
-        let error = sound.check(&request, &inputs, &mut |_| {}).unwrap_err();
+        bytes.lies.store(false, Ordering::SeqCst);
+        let error = device.check(&request, &inputs, &mut |_| {}).unwrap_err();
         let Error::Check(text) = &error else { panic!("{error}") };
         assert!(text.contains("MatMul 'blk.1.ffn_gate") && text.contains("element 3 "), "{text}");
     }

@@ -70,6 +70,19 @@ fn convolutions_match_the_reference() {
             cases.push(case(conv, &[2, 8, size[0], size[1]], &[2 * filters, 4, 3, 3]));
         }
     }
+    // Tiles of 2 x 2 outputs, 32 of them by 32 filters, 4 channels at a time: whole, and with rests.
+    for (x, filters, groups, pads) in
+        [([1, 16, 8, 16], 32, 1, (1, 1)), ([2, 34, 11, 13], 66, 2, (0, 1)), ([1, 19, 5, 26], 33, 1, (2, 0))]
+    {
+        cases.push(case(Conv { groups, ..with(2, 1, pads, 1) }, &x, &[filters, x[1] / groups, 3, 3]));
+    }
+    // One channel a group and 3 x 3 taps: every alignment of rows, and tiles of 8 x 4 or 8 x 2 outputs with rests.
+    for (stride, pads) in [(1, (1, 1)), (1, (0, 0)), (2, (1, 1)), (2, (0, 1)), (2, (1, 0)), (1, (0, 2))] {
+        for (height, width) in [(3, 3), (4, 8), (5, 12), (9, 16), (6, 17)] {
+            let conv = Conv { groups: 3, ..with(2, stride, pads, 1) };
+            cases.push(case(conv, &[2, 3, height, width], &[6, 1, 3, 3]));
+        }
+    }
     // One channel a group: strides above and below the kernel's width, runs of 8 and one more, two filters a channel.
     for (stride, width, filters) in [(1, 3, 1), (2, 3, 2), (3, 2, 1), (1, 7, 1), (2, 5, 1), (2, 1, 1)] {
         for columns in [1, 8, 19] {
@@ -205,4 +218,20 @@ fn deformed_columns_match_the_reference() {
     }
     check(&cases);
     check_with(&cases, |c| c.max_grid = 2);
+}
+
+#[test]
+fn what_is_no_number_stays_where_it_is_seen() {
+    // The first channel of the second group is not finite, and tiles of the first group reach beyond their own channels.
+    let mut numbers = Numbers::new(1).units(2 * 6 * 5 * 8);
+    numbers[3 * 40..4 * 40].fill(f32::INFINITY);
+    let mut cases = Vec::new();
+    for (filters, kernel) in [(40, 1), (40, 2), (8, 3)] {
+        let conv = Conv { groups: 2, ..Conv::plain(2) };
+        let x = Operand::Input(Tensor::f32(&[2, 6, 5, 8], numbers.clone()).unwrap());
+        let weight: Vec<f32> = Numbers::new(2).units(filters * 3 * kernel * kernel).iter().map(|w| w.abs() + 0.1).collect();
+        let weight = Operand::Weight(Weight::from_f32(&[filters, 3, kernel, kernel], &weight).unwrap());
+        cases.push(Case::new(format!("not finite, {filters} filters of {kernel}"), conv, vec![x, weight]));
+    }
+    check(&cases);
 }

@@ -16,7 +16,7 @@ fn grid(shape: &[usize], seed: u64) -> Operand {
     let edges = [-1.0, 1.0, 0.0, -1.5, 2.0, 5.25, -7.0, 0.5, 1.0 / 3.0, 0.999, -300.0, 1e12];
     let mut numbers = Numbers::new(seed);
     let n = shape.iter().product();
-    let point = |i: usize| if i % 3 == 0 { edges[i / 3 % edges.len()] } else { numbers.unit() * 1.4 };
+    let point = |i: usize| if i.is_multiple_of(3) { edges[i / 3 % edges.len()] } else { numbers.unit() * 1.4 };
     Operand::Input(Tensor::f32(shape, (0..n).map(point).collect()).unwrap())
 }
 

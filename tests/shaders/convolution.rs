@@ -40,6 +40,15 @@ pub fn graphs() -> Vec<Graph> {
             ids.into_iter().chain(mask).collect()
         }));
     }
+    for (stride, pad) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
+        for size in [8, 9] {
+            let (strides, pads) = (vec![stride; 2], vec![pad; 2]);
+            let conv = Conv { strides, pads_begin: pads.clone(), pads_end: pads, groups: 4, ..Conv::plain(2) };
+            graphs.push(one(conv, |b| {
+                vec![b.input("x", DType::F32, &[1, 4, 9, size][..]), b.input("w", DType::F32, &[4, 1, 3, 3][..])]
+            }));
+        }
+    }
     graphs
 }
 
@@ -47,7 +56,7 @@ pub fn graphs() -> Vec<Graph> {
 const CONVOLUTIONS: [(&[usize], &[usize], usize); 15] = [
     (&[1, 3, 9], &[4, 3, 3], 1),
     (&[2, 4, 9, 9], &[6, 2, 3, 3], 2),
-    (&[1, 4, 9, 9], &[4, 1, 3, 3], 4),
+    (&[1, 4, 9, 9], &[4, 1, 5, 5], 4),
     (&[1, 64, 14, 14], &[64, 64, 3, 3], 1),
     (&[1, 8, 28, 28], &[8, 8, 3, 3], 1),
     (&[1, 8, 28, 28], &[16, 8, 3, 3], 1),

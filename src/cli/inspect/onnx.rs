@@ -198,7 +198,8 @@ fn operator_name((domain, name): &(String, String)) -> String {
 
 fn print_text(path: &Path, model: &Model, contents: &Contents, cost: Result<Cost>) -> Result<()> {
     let (tool, version) = &model.producer;
-    print(format_args!("{} (ONNX IR version {}, made by {tool} {version})\n", path.display(), model.ir_version))?;
+    let maker = if tool.is_empty() { String::new() } else { format!(", made by {}", format!("{tool} {version}").trim_end()) };
+    print(format_args!("{} (ONNX IR version {}{maker})\n", path.display(), model.ir_version))?;
     for (domain, version) in &model.opsets {
         print(format_args!("  operator set {} {version}\n", if domain.is_empty() { "ai.onnx" } else { domain }))?;
     }
@@ -225,11 +226,11 @@ fn print_text(path: &Path, model: &Model, contents: &Contents, cost: Result<Cost
         Ok(c) => {
             print(format_args!("\na run with {}\n", Value::Object(c.shapes)))?;
             let ran = if c.ran > 0 { format!(" ({} depend on data; zeros were used)", c.ran) } else { String::new() };
-            print(format_args!("  {} stages{ran}, {} nodes, {} dispatches\n", c.stages, c.nodes, c.dispatches))?;
+            print(format_args!("  stages {}{ran}, nodes {}, dispatches {}\n", c.stages, c.nodes, c.dispatches))?;
             print(format_args!("  {:.3} GFLOP, ", c.flops as f64 / 1e9))?;
             print(format_args!("activations {}, weights {}\n", size(c.arena), size(c.weights)))
         }
-        Err(e) => print(format_args!("\na run cannot be described: {e}\n  --input NAME=DIMS sets shapes\n")),
+        Err(e) => print(format_args!("\na run with zeros cannot be described: {e}\n  --input NAME=DIMS sets shapes\n")),
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Rules {
     pub right: Option<i64>,
     /// `[B, 1, 1, 1]`: how many keys there are.
     pub lengths: Option<Value>,
-    /// Whether queries that see no key have results of 0.
+    /// Whether queries that see no key have results of 0. Scores of unseen keys are then minus infinity, else the least number.
     pub guarded: bool,
     /// `[H, 1, 1]`: a further score, of no value, by head.
     pub sink: Option<Value>,
@@ -49,14 +49,14 @@ pub enum Shown {
     Products,
     /// After the soft cap.
     Capped,
-    /// With biases, and minus infinity where a key is not seen.
+    /// With biases, and minus infinity or the least number where a key is not seen.
     Biased,
     /// After the softmax.
     Weights,
 }
 
 impl Rules {
-    /// `base` with what is added to scores, minus infinity where a key is not seen. Its operands are those of `formula` and
+    /// `base` with what is added to scores, or the least number where a key is not seen. Its operands are those of `formula` and
     /// `places`, which [`Rules::places`] makes.
     fn masked<'a>(&'a self, formula: &mut Formula<'a>, places: &'a Option<[Value; 2]>, base: Expr) -> Expr {
         let mut sum = base;
@@ -81,7 +81,10 @@ impl Rules {
             }
         }
         match conditions.into_iter().reduce(both) {
-            Some(condition) => Expr::select(condition, sum, Expr::float(f32::NEG_INFINITY)),
+            Some(condition) => {
+                let unseen = if self.guarded { f32::NEG_INFINITY } else { f32::MIN };
+                Expr::select(condition, sum, Expr::float(unseen))
+            }
             None => sum,
         }
     }
@@ -183,7 +186,8 @@ impl Rules {
 pub fn heads(cx: &mut Context, x: &Value, start: usize, step: usize, heads: usize, size: usize) -> Traced<Value> {
     let &[batch, length, ref rest @ ..] = &x.shape[..] else { return Err(cx.error(format!("tokens of shape {:?}", x.shape))) };
     let width: usize = rest.iter().product();
-    if heads == 0 || start + (heads - 1) * step + size > width {
+    let end = heads.checked_sub(1).and_then(|h| h.checked_mul(step)).and_then(|last| last.checked_add(start + size));
+    if size == 0 || end.is_none_or(|end| end > width) {
         return Err(cx.error(format!("{heads} heads of {size} in tokens of shape {:?}", x.shape)));
     }
     if start == 0 && step == size && heads * size == width && (length == 1 || heads == 1) {
@@ -213,7 +217,7 @@ pub fn appended(cx: &mut Context, past: Option<&Value>, new: &Value) -> Traced<V
 /// An attribute that counts something, 1 or more.
 pub fn count(cx: &Context, name: &str) -> Traced<usize> {
     let n = cx.int(name, 0);
-    usize::try_from(n).ok().filter(|n| *n > 0).ok_or_else(|| cx.error(format!("'{name}' is {n}")))
+    usize::try_from(n).ok().filter(|n| (1..1 << 31).contains(n)).ok_or_else(|| cx.error(format!("'{name}' is {n}")))
 }
 
 fn attention(cx: &mut Context) -> Traced<Vec<Value>> {

@@ -47,9 +47,9 @@ fn padding(cx: &mut Context, mask: &Value, [batch, queries, past, keys]: [usize;
         let places = cx.constant(ElementType::Int64, Tensor::i64(&[keys], (0..keys as i64).collect())?);
         let ends = cx.slice(mask, 0, 0, batch.min(mask.len()))?;
         let ends = cx.reshape(&ends, &[batch, 1, 1, 1])?;
-        let starts = match mask.len() / batch {
-            1 => None,
-            2 => {
+        let starts = match mask.len().checked_div(batch) {
+            Some(1) => None,
+            Some(2) => {
                 let starts = cx.slice(mask, 0, batch, batch)?;
                 Some(cx.reshape(&starts, &[batch, 1, 1, 1])?)
             }
@@ -185,10 +185,10 @@ fn multi_head_attention(cx: &mut Context) -> Traced<Vec<Value>> {
         right: (cx.int("unidirectional", 0) != 0).then_some(0),
         ..Rules::default()
     };
-    let shown = cx.wants(3).then_some(Shown::Weights);
-    let (y, weights) = rules.attend(cx, [&q, &k, &v], shown)?;
+    let shown = cx.wants(3).then_some(Shown::Biased);
+    let (y, scores) = rules.attend(cx, [&q, &k, &v], shown)?;
     let y = joined(cx, &y)?;
-    Ok([y, k, v].into_iter().chain(weights).collect())
+    Ok([y, k, v].into_iter().chain(scores).collect())
 }
 
 /// Where the new tokens of a step lie in the caches.
@@ -223,11 +223,12 @@ fn group_query_attention(cx: &mut Context) -> Traced<Vec<Value>> {
             ]
         }
     };
-    if last.len() != batch || total < k.shape[2] || total >= 1 << 31 {
-        return Err(cx.error(format!("{} lengths of {batch} sequences of {total} tokens", last.len())));
-    }
     let (past_k, past_v) = (cx.optional(3), cx.optional(4));
     let capacity = past_k.as_ref().and_then(|p| p.shape.get(2)).copied().unwrap_or(0);
+    if last.len() != batch || !(queries..=capacity + queries).contains(&total) {
+        let lengths = last.len();
+        return Err(cx.error(format!("{lengths} lengths of {batch} sequences of {total} tokens, {capacity} of them past")));
+    }
     let length = total.max(capacity);
     let before = Expr::binary(Op::Sub, Expr::operand(0), Expr::operand(1));
     let place = match () {

@@ -96,12 +96,56 @@ fn conv_transpose(cx: &mut Context) -> Traced<Vec<Value>> {
     }
     let tail = Expr::operand(0);
     let mut op = ConvTranspose { strides, pads_begin, pads_end, dilations, output_padding, groups: groups(cx)?, tail };
+    let bias = match cx.optional(2) {
+        Some(bias) => Some(by_channel(cx, &bias, rank)?),
+        None => None,
+    };
+    if let Some(y) = by_columns(cx, &x, &weight, &op)? {
+        let Some(bias) = bias else { return Ok(vec![y]) };
+        return Ok(vec![cx.binary(Op::Add, &y, &bias)?]);
+    }
     let mut operands = vec![x.clone(), weight];
-    if let Some(bias) = cx.optional(2) {
-        operands.push(by_channel(cx, &bias, rank)?);
+    if let Some(bias) = bias {
+        operands.push(bias);
         op.tail = Expr::sum(Expr::operand(0), Expr::operand(1));
     }
     Ok(vec![cx.apply(op, &operands.iter().collect::<Vec<_>>(), x.ty)?])
+}
+
+/// Channels from which on one product of all taps, put back into the image, is worth its columns.
+const LEAST_DEPTH: usize = 16;
+/// Elements of columns at most: what one binding holds on every device.
+const MOST_COLUMNS: usize = 1 << 24;
+
+/// A transposed convolution as one product and its columns put back, where that goes.
+fn by_columns(cx: &mut Context, x: &Value, weight: &Value, op: &ConvTranspose) -> Traced<Option<Value>> {
+    let ([batch, channels, spatial @ ..], [depth, filters, kernel @ ..]) = (&x.shape[..], &weight.shape[..]) else {
+        return Ok(None);
+    };
+    let (places, taps) = (spatial.iter().product::<usize>(), kernel.iter().product::<usize>());
+    let columns = [*batch, *filters, taps, places].into_iter().try_fold(1usize, usize::checked_mul);
+    let within = columns.is_some_and(|n| (1..=MOST_COLUMNS).contains(&n)) && channels == depth && *channels >= LEAST_DEPTH;
+    // The columns must be those of windows over the image and no further ones.
+    if op.groups != 1 || !within || op.output_padding.iter().zip(&op.strides).any(|(extra, stride)| extra >= stride) {
+        return Ok(None);
+    }
+    let side = |d: usize| {
+        let full = (spatial[d] - 1) * op.strides[d] + (kernel[d] - 1) * op.dilations[d] + 1 + op.output_padding[d];
+        full.checked_sub(op.pads_begin[d] + op.pads_end[d]).filter(|n| *n > 0)
+    };
+    let Some(image) = (0..spatial.len()).map(side).collect::<Option<Vec<usize>>>() else { return Ok(None) };
+    let matrix = cx.reshape(weight, &[*depth, filters * taps])?;
+    let flat = cx.reshape(x, &[*batch, *channels, places])?;
+    let product = cx.apply(BatchMatMul { transpose_a: true, ..BatchMatMul::plain() }, &[&matrix, &flat], x.ty)?;
+    let put_back = Col2Im {
+        image,
+        block: kernel.to_vec(),
+        strides: op.strides.clone(),
+        pads_begin: op.pads_begin.clone(),
+        pads_end: op.pads_end.clone(),
+        dilations: op.dilations.clone(),
+    };
+    Ok(Some(cx.apply(put_back, &[&product], x.ty)?))
 }
 
 /// The columns that the offsets pick, multiplied by the filters.

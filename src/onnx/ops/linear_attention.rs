@@ -7,8 +7,9 @@ use super::attention::{appended, count};
 use super::conv::by_channel;
 use super::formula::{Formula, difference};
 use super::{Operator, device};
+use crate::dtype::DType;
 use crate::kernel::Expr;
-use crate::kernel::expr::Function;
+use crate::kernel::expr::{Function, Operator as Op};
 use crate::ops::view::Border;
 use crate::ops::{BatchMatMul, Concat, Conv, View};
 use crate::tensor::Tensor;
@@ -23,6 +24,11 @@ fn causal_conv(cx: &mut Context) -> Traced<Vec<Value>> {
     };
     let memory = taps.checked_sub(1).ok_or_else(|| cx.error("filters without elements"))?;
     let past = cx.optional(3);
+    if let Some(past) = &past
+        && past.shape != [batch, channels, memory]
+    {
+        return Err(cx.error(format!("a state of shape {:?} for filters {:?}", past.shape, weight.shape)));
+    }
     let all = appended(cx, past.as_ref(), &x)?;
     let mut conv = Conv { groups: channels, ..Conv::plain(1) };
     if past.is_none() {
@@ -84,18 +90,17 @@ fn linear_attention(cx: &mut Context) -> Traced<Vec<Value>> {
     let readers = match (&decay, delta) {
         (Some(decay), true) => {
             let split = cx.reshape(&k, &[batch, steps, few, size])?;
-            Some(cx.binary(crate::kernel::expr::Operator::Mul, &split, decay)?)
+            Some(cx.binary(Op::Mul, &split, decay)?)
         }
         (None, true) => Some(k.clone()),
         (_, false) => None,
     };
     let scale = Some(cx.float("scale", 0.0)).filter(|s| *s != 0.0).unwrap_or(1.0 / (size as f32).sqrt());
+    let state_shape = [batch, few, size, width];
     let mut state = match cx.optional(3) {
-        Some(past) => past,
-        None => {
-            let shape = [batch, few, size, width];
-            cx.constant(q.ty, Tensor::zeros(crate::dtype::DType::F32, &shape)?)
-        }
+        Some(past) if past.shape == state_shape => past,
+        Some(past) => return Err(cx.error(format!("a state of shape {:?}, expected {state_shape:?}", past.shape))),
+        None => cx.constant(q.ty, Tensor::zeros(DType::F32, &state_shape)?),
     };
     let mut outputs = Vec::new();
     for t in 0..steps {

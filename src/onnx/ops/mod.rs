@@ -5,9 +5,11 @@ mod attention;
 mod cache;
 mod cast;
 mod contrib_attention;
+mod contrib_quantized;
 mod conv;
 mod einsum;
 mod formula;
+mod fourier;
 mod fused;
 mod host;
 mod image;
@@ -16,7 +18,6 @@ mod linear;
 mod linear_attention;
 mod loss;
 mod math;
-mod microsoft;
 mod n_bits;
 mod narrow;
 mod norm;
@@ -84,6 +85,7 @@ const FILES: &[&[Operator]] = &[
     cache::OPERATORS,
     contrib_attention::OPERATORS,
     cast::OPERATORS,
+    contrib_quantized::OPERATORS,
     conv::OPERATORS,
     einsum::OPERATORS,
     fused::OPERATORS,
@@ -94,7 +96,6 @@ const FILES: &[&[Operator]] = &[
     linear_attention::OPERATORS,
     loss::OPERATORS,
     math::OPERATORS,
-    microsoft::OPERATORS,
     n_bits::OPERATORS,
     norm::OPERATORS,
     pool::OPERATORS,

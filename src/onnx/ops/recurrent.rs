@@ -10,9 +10,9 @@ use crate::kernel::Expr;
 
 pub const OPERATORS: &[Operator] = &[device("GRU", gru), device("LSTM", lstm), device("RNN", rnn)];
 
-/// The run `i H .. (i + n) H` of the columns of `[B, G H]`.
-fn gates(cx: &mut Context, all: &Value, hidden: usize, i: usize, n: usize) -> Traced<Value> {
-    cx.slice(all, all.rank() - 1, i * hidden, n * hidden)
+/// Gate `i` of `[B, G H]`.
+fn gate(cx: &mut Context, all: &Value, hidden: usize, i: usize) -> Traced<Value> {
+    cx.slice(all, 1, i * hidden, hidden)
 }
 
 /// `x + h R'`; a state of zeros adds nothing.
@@ -61,7 +61,7 @@ fn gru(cx: &mut Context) -> Traced<Vec<Value>> {
             let h = state[0].as_ref();
             let (gates_x, hidden_x) = (slab(cx, &gates_x, moment.t)?, slab(cx, &hidden_x, moment.t)?);
             let zr = recurrence(cx, h, &gates_r, &gates_x)?;
-            let (z, r) = (gates(cx, &zr, n, 0, 1)?, gates(cx, &zr, n, 1, 1)?);
+            let (z, r) = (gate(cx, &zr, n, 0)?, gate(cx, &zr, n, 1)?);
             // What the reset gate lets through of the state, in the hidden gate's terms.
             let through = match (h, &hidden_bias, reset_after) {
                 (Some(h), Some(bias), true) => {
@@ -119,8 +119,8 @@ fn lstm(cx: &mut Context) -> Traced<Vec<Value>> {
             let (h, c) = (state[0].as_ref(), state[1].as_ref());
             let x = slab(cx, &x, moment.t)?;
             let all = recurrence(cx, h, &of.recurrent, &x)?;
-            let [i, o, forget, cell] =
-                [gates(cx, &all, n, 0, 1)?, gates(cx, &all, n, 1, 1)?, gates(cx, &all, n, 2, 1)?, gates(cx, &all, n, 3, 1)?];
+            let [i, o] = [gate(cx, &all, n, 0)?, gate(cx, &all, n, 1)?];
+            let [forget, cell] = [gate(cx, &all, n, 2)?, gate(cx, &all, n, 3)?];
             let seen = |x: Expr, hole: Option<Expr>, c: Option<Expr>| match (hole, c) {
                 (Some(hole), Some(c)) => f.of(layer.clipped(Expr::sum(x, Expr::product(hole, c)))),
                 _ => f.of(layer.clipped(x)),

@@ -16,9 +16,11 @@ use crate::tensor::Tensor;
 pub struct Layer {
     steps: usize,
     batch: usize,
+    /// H, the numbers of a state.
     pub hidden: usize,
     /// `[T, B, I]`.
     x: Value,
+    /// One, or forwards and backwards.
     pub directions: Vec<Direction>,
     /// Whether the node's operands and results have the batch first.
     batch_first: bool,
@@ -30,6 +32,7 @@ pub struct Layer {
 /// The operands of one direction. G gates of H numbers lie one after another.
 pub struct Direction {
     backward: bool,
+    /// In the order in which the standard writes them: f, g, h.
     pub activations: Vec<Activation>,
     /// `[G H, I]`.
     weights: Value,

@@ -1,10 +1,11 @@
-//! Fourier transforms, as products with constant matrices, and windows.
+//! Spectra of signals, windows, and weights of bands.
 
 use std::f64::consts::PI;
 
 use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
+use super::fourier::{LARGEST_MATRIX, Transform};
 use super::linear::mat_mul;
 use super::shape::sizes;
 use super::{Operator, device, nowhere};
@@ -14,9 +15,6 @@ use crate::ops::View;
 use crate::ops::view::{Axis, Border};
 use crate::tensor::Tensor;
 
-/// The most elements of a transform's matrix.
-const LARGEST_MATRIX: usize = 1 << 26;
-
 pub const OPERATORS: &[Operator] = &[
     nowhere("BlackmanWindow", |cx| window(cx, [0.42, 0.5, 0.08])),
     device("DFT", dft),
@@ -25,72 +23,6 @@ pub const OPERATORS: &[Operator] = &[
     nowhere("MelWeightMatrix", mel_weights),
     device("STFT", stft),
 ];
-
-/// What a transform makes of complex numbers, or of real ones.
-#[derive(Clone, Copy, Debug)]
-struct Transform {
-    /// Points of the whole signal or spectrum.
-    length: usize,
-    inverse: bool,
-    /// Only the half of the spectrum that determines that of a real signal.
-    one_sided: bool,
-    /// Points that are there, 1 or 2 numbers each; what a signal lacks is 0.
-    points: usize,
-    numbers: usize,
-}
-
-impl Transform {
-    /// Points of the result, and numbers of each.
-    fn result(&self) -> (usize, usize) {
-        match (self.one_sided, self.inverse) {
-            (false, _) => (self.length, 2),
-            (true, false) => (self.length / 2 + 1, 2),
-            (true, true) => (self.length, 1),
-        }
-    }
-
-    /// The matrix `[points numbers, results numbers]` by which rows of points are multiplied: `e^(-2 pi i n k / N)` of point n and
-    /// result k, or its conjugate over N.
-    fn matrix(&self, cx: &mut Context) -> Traced<Value> {
-        let (results, parts) = self.result();
-        let (rows, columns) = (self.points * self.numbers, results * parts);
-        if rows.checked_mul(columns).is_none_or(|n| n > LARGEST_MATRIX) {
-            return Err(cx.unsupported(format!("a Fourier transform of {} points", self.length)));
-        }
-        let mut made = cx.derive(&format!("{self:?}"), &[], |_| {
-            let entry = |i: usize| self.entry(i / columns, i % columns) as f32;
-            Ok(vec![(ElementType::Float, Tensor::f32(&[rows, columns], (0..rows * columns).map(entry).collect())?)])
-        })?;
-        made.pop().ok_or_else(|| cx.error("no matrix"))
-    }
-
-    fn entry(&self, row: usize, column: usize) -> f64 {
-        let parts = self.result().1;
-        let (n, imaginary) = (row / self.numbers, row % self.numbers == 1);
-        let (k, to_imaginary) = (column / parts, column % parts == 1);
-        let turns = (n as u128 * k as u128 % self.length as u128) as f64 / self.length as f64;
-        let angle = 2.0 * PI * turns * if self.inverse { 1.0 } else { -1.0 };
-        let value = match (imaginary, to_imaginary) {
-            (false, false) | (true, true) => angle.cos(),
-            (false, true) => angle.sin(),
-            (true, false) => -angle.sin(),
-        };
-        // The other half of a real signal's spectrum is the conjugate of the one that is there.
-        let mirrored = self.one_sided && self.inverse && n != 0 && 2 * n != self.length;
-        let scale = if self.inverse { 1.0 / self.length as f64 } else { 1.0 };
-        // What comes of the parts of it that a real signal does not have is left out.
-        let real_alone = self.one_sided && self.inverse && !mirrored && imaginary;
-        value
-            * scale
-            * if real_alone {
-                0.0
-            } else if mirrored {
-                2.0
-            } else {
-                1.0
-            }
-    }
-}
 
 /// A number that says a size.
 fn length(cx: &mut Context, value: &Value) -> Traced<usize> {
@@ -132,10 +64,8 @@ fn dft(cx: &mut Context) -> Traced<Vec<Value>> {
     order.extend([axis, last + 1]);
     let rows = cx.transpose(&x, &order)?;
     let outer = rows.shape[..last].to_vec();
-    let rows = cx.reshape(&rows, &[&outer[..], &[transform.points * numbers]].concat())?;
-    let matrix = transform.matrix(cx)?;
     let rows = cx.reshape(&rows, &[outer.iter().product(), transform.points * numbers])?;
-    let y = mat_mul(cx, &rows, &matrix)?;
+    let y = transform.apply(cx, &rows)?;
     let (points, numbers) = transform.result();
     let y = cx.reshape(&y, &[&outer[..], &[points, numbers]].concat())?;
     let back: Vec<usize> = (0..axis).chain([last]).chain(axis..last).chain([last + 1]).collect();
@@ -164,17 +94,35 @@ fn stft(cx: &mut Context) -> Traced<Vec<Value>> {
     let framed = cx.reshape(&framed, &[batch * frames, n * numbers])?;
     let one_sided = cx.int("onesided", 1) != 0;
     let transform = Transform { length: n, inverse: false, one_sided, points: n, numbers };
-    let mut matrix = transform.matrix(cx)?;
-    if let Some(window) = window {
-        // A factor of each sample is one of each row of the matrix.
-        let column = cx.reshape(&window, &[n, 1, 1])?;
-        let column = cx.expand(&column, &[n, numbers, 1])?;
-        let column = cx.reshape(&column, &[n * numbers, 1])?;
-        matrix = cx.binary(Op::Mul, &matrix, &column)?;
-    }
-    let y = mat_mul(cx, &framed, &matrix)?;
+    let y = match window {
+        Some(window) => {
+            // A factor of each sample is one of each row of the matrix.
+            let row = cx.reshape(&window, &[n, 1])?;
+            let row = cx.expand(&row, &[n, numbers])?;
+            if transform.fits() {
+                let column = cx.reshape(&row, &[n * numbers, 1])?;
+                let matrix = transform.matrix(cx)?;
+                let matrix = cx.binary(Op::Mul, &matrix, &column)?;
+                mat_mul(cx, &framed, &matrix)?
+            } else {
+                let row = cx.reshape(&row, &[n * numbers])?;
+                let framed = cx.binary(Op::Mul, &framed, &row)?;
+                transform.apply(cx, &framed)?
+            }
+        }
+        None => transform.apply(cx, &framed)?,
+    };
     let (points, numbers) = transform.result();
     Ok(vec![cx.reshape(&y, &[batch, frames, points, numbers])?])
+}
+
+/// The shape of a constant that is made here.
+fn bounded(cx: &Context, dims: &[i64]) -> Traced<Vec<usize>> {
+    let shape = sizes(cx, dims)?;
+    match shape.iter().product::<usize>() {
+        n if n <= LARGEST_MATRIX => Ok(shape),
+        _ => Err(cx.unsupported(format!("a constant of shape {shape:?}"))),
+    }
 }
 
 /// A constant of the shape and elements that `make` finds for the numbers of all operands.
@@ -201,7 +149,7 @@ fn made(cx: &mut Context, make: impl FnOnce(&Context, &[f64]) -> Traced<(Vec<usi
 fn window(cx: &mut Context, [a, b, c]: [f64; 3]) -> Traced<Vec<Value>> {
     made(cx, |cx, numbers| {
         let &[size] = numbers else { return Err(cx.error("expected a size")) };
-        let size = sizes(cx, &[size as i64])?[0];
+        let size = bounded(cx, &[size as i64])?[0];
         let period = if cx.int("periodic", 1) != 0 { size } else { size.saturating_sub(1) }.max(1) as f64;
         let value = |n: usize| {
             let angle = 2.0 * PI * n as f64 / period;
@@ -215,7 +163,7 @@ fn window(cx: &mut Context, [a, b, c]: [f64; 3]) -> Traced<Vec<Value>> {
 fn mel_weights(cx: &mut Context) -> Traced<Vec<Value>> {
     made(cx, |cx, numbers| {
         let &[bins, length, rate, low, high] = numbers else { return Err(cx.error("expected five numbers")) };
-        let shape = sizes(cx, &[length as i64 / 2 + 1, bins as i64])?;
+        let shape = bounded(cx, &[length as i64 / 2 + 1, bins as i64])?;
         let (rows, bins) = (shape[0], shape[1]);
         let mel = |hertz: f64| 2595.0 * (hertz / 700.0).ln_1p() / 10f64.ln();
         let hertz = |mel: f64| 700.0 * (mel / 2595.0 * 10f64.ln()).exp_m1();

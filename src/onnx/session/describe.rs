@@ -13,6 +13,9 @@ use crate::onnx::value::Array;
 pub struct StageSummary {
     /// The node at which it begins: its graph's name and its number there.
     pub place: String,
+    /// Nodes of the graph before any pass, but for those that compute nothing or that nothing reads: each would be a kernel
+    /// of its own.
+    pub traced: usize,
     /// The optimised graph, as it is compiled; none where the stage computes nothing.
     pub graph: Option<Arc<Graph>>,
     /// What each pass changed in the graph.
@@ -37,7 +40,8 @@ impl Session {
             frames.prune();
             let (mut stage, live) = self.stage(&frames)?;
             let ran = stage.end != End::Done;
-            stages.push(StageSummary { place: frames.place(), graph: stage.graph.clone(), passes: stage.passes.clone(), ran });
+            let (graph, passes) = (stage.graph.clone(), stage.passes.clone());
+            stages.push(StageSummary { place: frames.place(), traced: stage.traced, graph, passes, ran });
             if !ran {
                 return Ok(stages);
             }

@@ -1,13 +1,14 @@
 //! The kernels of a convolution, and which one runs.
 
 use super::geometry::{Axis, Geometry};
+use super::winograd;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernel::caps::Width;
 use crate::kernel::{Caps, Dispatch, Expr, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::ops::{Lowering, tail};
 
-/// Outputs of a row that one invocation of `conv_depthwise` makes.
+/// Outputs of a row that one invocation of the depthwise kernels makes.
 const RUN: usize = 8;
 
 /// The ways to convolve.
@@ -17,25 +18,36 @@ enum Choice {
     Plain,
     /// Runs of a row: `conv_depthwise`.
     Depthwise,
+    /// Runs of some rows, with 3 x 3 taps: `conv_depthwise_3x3`.
+    Depthwise3x3,
     /// A product without workgroup memory, so many filters a lane: `conv_rows`.
     Rows(usize),
     /// 3 x 3 taps beside whole rows, in segments of so many lanes, so many filters a lane: `conv_3x3_rows`.
     Rows3x3(usize, usize),
     /// A product through workgroup memory: `conv_tiles`.
     Tiles,
+    /// A product of transforms through workgroup memory: `conv_winograd`.
+    Winograd,
 }
 
 impl Choice {
     /// Workgroups by outputs, by filters and by groups of images, for the kernels whose grid has these dimensions.
     fn grid(self, g: &Geometry) -> Option<[usize; 3]> {
         let (outputs, filters) = match self {
-            Choice::Plain | Choice::Depthwise => return None,
+            Choice::Plain | Choice::Depthwise | Choice::Depthwise3x3 => return None,
             Choice::Rows(filters) => (g.outputs().div_ceil(32), 8 * filters),
             Choice::Rows3x3(lanes, filters) => (segments(g, lanes), 8 * filters),
             Choice::Tiles => (g.outputs().div_ceil(64), 64),
+            Choice::Winograd => (g.axes.map(|a| a.output.div_ceil(2)).iter().product::<usize>().div_ceil(32), 32),
         };
         Some([outputs, g.filters.div_ceil(filters), g.batch * g.groups])
     }
+}
+
+/// Whether a channel has 3 x 3 taps side by side.
+fn taps_3x3(g: &Geometry) -> bool {
+    let [depth, height, width] = g.axes;
+    depth == Axis::ONE && [height, width].iter().all(|a| a.kernel == 3 && a.dilation == 1)
 }
 
 /// Workgroups of `conv_3x3_rows` that cover a channel with segments of so many lanes.
@@ -46,24 +58,29 @@ fn segments(g: &Geometry, lanes: usize) -> usize {
 
 /// The lanes of a segment with which `conv_3x3_rows` suits.
 fn segment_lanes(g: &Geometry) -> Option<usize> {
-    let [depth, height, width] = g.axes;
-    let dense = |a: &Axis| a.kernel == 3 && a.stride == 1 && a.dilation == 1;
+    let [_, height, width] = g.axes;
     // Weights are read by quads, across filters.
     let quads = (g.groups * g.filters * g.depth()).is_multiple_of(4);
     // A workgroup sums 64 outputs of each filter, 56 of which are stored at most.
     let waste = |lanes: usize| 64 * segments(g, lanes) > 2 * g.outputs();
     let lanes = if segments(g, 4) < segments(g, 8) { 4 } else { 8 };
-    (depth == Axis::ONE && dense(&height) && dense(&width) && quads && !waste(lanes)).then_some(lanes)
+    (taps_3x3(g) && height.stride == 1 && width.stride == 1 && quads && !waste(lanes)).then_some(lanes)
 }
 
 /// Chooses the kernel.
 fn choose(caps: &Caps, dtype: DType, g: &Geometry) -> Choice {
     let [depth, height, width] = g.axes;
     let filters = g.filters.div_ceil(8).next_power_of_two();
+    let runs = g.channels == 1 && depth == Axis::ONE && height.dilation == 1 && width.dilation == 1;
     let choice = match caps.width {
         _ if dtype != DType::F32 => Choice::Plain,
-        // By reasoning: no sum over channels shares inputs, but neighbouring outputs do.
-        _ if g.channels == 1 && depth == Axis::ONE && height.dilation == 1 && width.dilation == 1 => Choice::Depthwise,
+        // No sum over channels shares inputs, but neighbouring outputs do. Measured on lavapipe: sharing them by whole quads and
+        // among rows is three times as fast as along a row.
+        Width::Narrow if runs && taps_3x3(g) && height.stride == width.stride && width.stride <= 2 && width.pad <= 1 => {
+            Choice::Depthwise3x3
+        }
+        // By reasoning.
+        _ if runs => Choice::Depthwise,
         // Measured on lavapipe, where a load takes as long as 60 products. `conv_rows` shares each input among 8 filters for each
         // one a lane has: 28, 52 and 53 GFLOP/s for 2, 4 and 8. `conv_3x3_rows` shares it among taps too: 65, 85 and 60 GFLOP/s
         // for 1, 2 and 4, which spill. Half of that is left where half of its sums are not stored.
@@ -71,6 +88,9 @@ fn choose(caps: &Caps, dtype: DType, g: &Geometry) -> Choice {
             Some(lanes) => Choice::Rows3x3(lanes, filters.min(2)),
             None => Choice::Rows(filters.min(4)),
         },
+        // By reasoning: 16 products do the work of 36, on twice as many for each load from workgroup memory. Not so on lavapipe, where
+        // loads of inputs take most of the time, and the transforms need as many.
+        Width::Wide if winograd::suits(g) => Choice::Winograd,
         // By reasoning: tiles that are mostly empty cost more than they share.
         Width::Wide if g.filters >= 16 && g.depth() >= 8 => Choice::Tiles,
         _ => Choice::Plain,
@@ -96,10 +116,20 @@ pub fn lower(cx: &mut Lowering<'_>, g: &Geometry, expr: &Expr) -> Result<()> {
             let count = runs * (out.len() / g.axes[2].output);
             (Kernel::new("conv_depthwise"), words(&[g.filters, g.groups, runs, count], &g.axes[1..]), count)
         }
+        Choice::Depthwise3x3 => {
+            let [_, height, width] = g.axes;
+            let across = width.output.div_ceil(RUN);
+            let count = across * (height.output * height.stride).div_ceil(4) * g.batch * g.groups * g.filters;
+            let quads = width.input.is_multiple_of(4) && width.output.is_multiple_of(4);
+            let kernel = Kernel::new("conv_depthwise_3x3").provider(if quads { "conv/runs_quads" } else { "conv/runs_scalars" });
+            let kernel = kernel.constant("STRIDE", width.stride as u32).constant("PAD", width.pad as u32);
+            (kernel, words(&[g.filters, g.groups, across, count], &g.axes[1..]), count)
+        }
         Choice::Rows3x3(lanes, filters) => {
             let kernel = Kernel::new("conv_3x3_rows").constant("SEGMENT", lanes as u32).constant("ROWS", filters as u32);
             (kernel, words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0)
         }
+        Choice::Winograd => (Kernel::new("conv_winograd"), words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0),
         Choice::Rows(filters) => {
             let kernel = Kernel::new("conv_rows").constant("ROWS", filters as u32);
             let kernel = match g.is_pointwise() && g.outputs().is_multiple_of(4) {

@@ -3,6 +3,7 @@
 pub mod geometry;
 mod kernels;
 mod reference;
+mod winograd;
 
 use self::geometry::{Axis, Geometry, Window, constant, three};
 use self::reference::convolve;
@@ -110,7 +111,8 @@ impl Rule for Conv {
         Ok(vec![Tensor::f32(&shape, out)?])
     }
 
-    /// The error of a sum of products is [`sum_error`] of the sum of their magnitudes; the tail passes it on.
+    /// The error of a sum of products is [`sum_error`] of the sum of their magnitudes; the tail passes it on. Where a device may
+    /// sum products of transforms instead, their magnitudes count.
     fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
         let (x, weight) = (inputs[0].dense()?, inputs[1].dense()?);
         if x.dtype() == DType::I64 {
@@ -118,10 +120,14 @@ impl Rule for Conv {
         }
         let geometry = self.geometry(x.shape(), weight.shape())?;
         let (x, weight) = (x.as_f32()?, weight.as_f32()?);
-        let magnitude = |v: &[f32]| v.iter().map(|v| v.abs()).collect::<Vec<f32>>();
-        let magnitudes = convolve(&geometry, &magnitude(x), &magnitude(weight));
         let sums = convolve(&geometry, x, weight);
-        let error = sum_error(geometry.depth());
+        let magnitude = |v: &[f32]| v.iter().map(|v| v.abs()).collect::<Vec<f32>>();
+        let (x, weight) = (magnitude(x), magnitude(weight));
+        let (magnitudes, roundings) = match winograd::suits(&geometry) {
+            true => (winograd::magnitudes(&geometry, &x, &weight), geometry.channels + winograd::ROUNDINGS),
+            false => (convolve(&geometry, &x, &weight), 0),
+        };
+        let error = sum_error(geometry.depth().max(roundings));
         let tail = Applied::new(&self.tail, &inputs[2..], outputs[0].shape(), 1)?;
         Ok(vec![Tolerance::Absolute(tail.bounds(&sums, |i| error * magnitudes[i]))])
     }
