@@ -61,7 +61,8 @@ pub const PASSES: &[Pass] = &[
     // by channel of a batch normalisation, which cost the filter's kernel two operations an element. Folding them into the filter
     // would save these, and hold every such filter twice.
     ("fuse-tails", fuse_tails::run),
-    // What is left behind a view reads through it.
+    // What is left behind a view reads through it. Attention stays three nodes: of the 7 ms that lavapipe takes for 257 tokens and 6
+    // heads of 64, against 10 with the copies, a kernel that writes no scores could save the 2 of the softmax's own pass.
     ("compose-views", compose_views::run),
     ("absorb-views", absorb_views::run),
     // Fusing leaves weights and values without readers.
