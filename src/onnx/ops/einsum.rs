@@ -87,7 +87,7 @@ fn einsum(cx: &mut Context) -> Traced<Vec<Value>> {
         return Err(cx.error(format!("the output of '{equation}' names a dimension twice, or one that no operand has")));
     }
     for label in &all {
-        let sizes = || terms.iter().map(|t| t.size(*label));
+        let sizes = || terms.iter().filter(|t| t.labels.contains(label)).map(|t| t.size(*label));
         let most = sizes().max().unwrap_or(1);
         if let Some(other) = sizes().find(|n| *n != 1 && *n != most) {
             return Err(cx.error(format!("a dimension of '{equation}' is {most} here and {other} there")));
