@@ -37,14 +37,13 @@ impl DenseAttention {
     /// Whether kernels can do it: `[batches, Q, K, D, E]`, and the number of masks.
     pub fn supports([batches, queries, keys, depth, width]: [usize; 5], masks: usize) -> bool {
         let columns = 1..=MOST_COLUMNS;
-        // Of one invocation of the tiled kernel on a narrow device, as far as loops are not unrolled. Longer ones are left to wide
-        // devices where the scores would go nowhere else either.
-        let iterations = keys.div_ceil(64) * (18 * depth.div_ceil(16) + 144);
+        // What is too long for narrow devices is left to wide ones where the scores would go nowhere else either.
+        let short = iterations(keys, depth) <= 3 * NARROW_ITERATIONS;
         let scores = [batches, queries, keys].iter().try_fold(1usize, |n, d| n.checked_mul(*d));
         columns.contains(&depth)
             && columns.contains(&width)
             && masks <= MOST_MASKS
-            && scores.is_some_and(|n| n > 0 && (iterations <= 3 * NARROW_ITERATIONS || n > MOST_SCORES))
+            && scores.is_some_and(|n| n > 0 && (short || n > MOST_SCORES))
     }
 
     fn view(&self, i: usize) -> Option<Strided> {
@@ -95,6 +94,11 @@ impl DenseAttention {
         let dims = collapse(batch, &mut lists);
         Layout { starts: operands.iter().map(|x| x.start).collect(), inner, dims, steps: lists }
     }
+}
+
+/// Iterations of one invocation of the tiled kernel, which does most, as far as loops are not unrolled.
+fn iterations(keys: usize, depth: usize) -> usize {
+    keys.div_ceil(64) * (18 * depth.div_ceil(16) + 144)
 }
 
 /// Where elements lie, in elements of each input.
@@ -202,12 +206,7 @@ impl Rule for DenseAttention {
         };
         let layout = self.layout(&shapes, batch);
         let (kernel, rows) = choose(cx, queries);
-        // A group of four keys, or a tile of 64.
-        cx.check_iterations(if rows == 32 && kernel.shader == "dense_attention_rows" {
-            keys.div_ceil(4) * (2 + depth.div_ceil(8) + width.div_ceil(8))
-        } else {
-            keys.div_ceil(64) * (18 * depth.div_ceil(16) + 144)
-        })?;
+        cx.check_iterations(iterations(keys, depth))?;
         let down = queries.div_ceil(rows);
         let batches: usize = layout.dims.iter().product();
         let mut params = [queries, keys, down, batches].map(|n| n as u32).to_vec();

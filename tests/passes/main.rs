@@ -3,6 +3,7 @@
 mod attention;
 mod constants;
 mod functions;
+mod halves;
 mod norms;
 #[path = "../support/random.rs"]
 mod random;

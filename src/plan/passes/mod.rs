@@ -5,8 +5,10 @@ mod algebra;
 mod common;
 mod compose_views;
 mod dead_code;
+mod fine;
 mod fold_scales;
 mod fuse_elementwise;
+mod fuse_halves;
 mod fuse_tails;
 mod inline_constants;
 mod merge;
@@ -55,6 +57,8 @@ pub const PASSES: &[Pass] = &[
     ("recognise-norms", recognise_norms::run),
     // Their reductions, unless something else reads them, are without readers now; shorter expressions fuse further.
     ("remove-dead-code", dead_code::run),
+    // Rotary embeddings turn pairs of numbers, which models write as a copy of both halves in each other's places.
+    ("fuse-halves", fuse_halves::run),
     ("fuse-elementwise", fuse_elementwise::run),
     // Products scale by themselves.
     ("fold-scales", fold_scales::run),

@@ -1,6 +1,7 @@
 //! Finds attention in two products with a softmax between them: what was three nodes or more becomes one that stores no scores.
 
 use super::dead_code;
+use super::fine::{Fine, dims};
 use super::fuse_elementwise::substitute;
 use super::rows::producers;
 use crate::error::Result;
@@ -163,60 +164,5 @@ impl<'a> Parts<'a> {
         let types: Vec<&TensorType> = inputs.iter().map(|id| &values[id.0].ty).collect();
         let ty = Op::from(op.clone()).rule().infer(&types).ok()?.pop()?;
         Some((op, inputs, ty))
-    }
-}
-
-fn dims(ty: &TensorType) -> Option<Vec<usize>> {
-    ty.shape.0.iter().map(Dim::constant).collect()
-}
-
-/// Dimensions of which those of several shapes with as many elements are made; none is 1.
-struct Fine(Vec<usize>);
-
-impl Fine {
-    fn of(shapes: &[&[usize]]) -> Option<Self> {
-        // Elements from one to the next wherever some shape has a dimension, outermost last.
-        let ends = |shape: &&[usize]| {
-            let next = |n: &mut usize, d: &usize| {
-                *n = n.checked_mul(*d)?;
-                Some(*n)
-            };
-            shape.iter().rev().scan(1usize, next).collect::<Vec<usize>>()
-        };
-        let lists: Vec<Vec<usize>> = shapes.iter().map(ends).collect();
-        let count = shapes.first()?.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n > 0)?;
-        if lists.iter().any(|list| list.last().copied().unwrap_or(1) != count) {
-            return None;
-        }
-        let mut ends: Vec<usize> = lists.concat();
-        ends.sort_unstable();
-        ends.dedup();
-        let (mut fine, mut before) = (Vec::new(), 1);
-        for end in ends.into_iter().filter(|end| *end > 1) {
-            if end % before != 0 {
-                return None;
-            }
-            fine.push(end / before);
-            before = end;
-        }
-        fine.reverse();
-        Some(Fine(fine))
-    }
-
-    /// The shape of an operand of shape `own`, which is broadcast to `whole` and aligned at its last dimension, in fine dimensions.
-    fn split(&self, own: &[usize], whole: &[usize]) -> Option<Vec<usize>> {
-        let mut rest = self.0.iter().rev();
-        let mut shape = Vec::with_capacity(self.0.len());
-        for (i, n) in whole.iter().rev().enumerate() {
-            let own = own.len().checked_sub(i + 1).map_or(1, |at| own[at]);
-            let mut left = *n;
-            while left > 1 {
-                let fine = rest.next().filter(|fine| left.is_multiple_of(**fine))?;
-                left /= fine;
-                shape.push(if own == 1 { 1 } else { *fine });
-            }
-        }
-        shape.reverse();
-        (own.len() <= whole.len() && rest.next().is_none()).then_some(shape)
     }
 }
