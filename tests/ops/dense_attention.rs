@@ -23,6 +23,9 @@ const SIZES: [[usize; 4]; 11] = [
     [97, 130, 12, 96],
 ];
 
+/// Whether a query sees a key.
+type Seen = fn(usize, usize) -> bool;
+
 fn plain(scale: f32) -> DenseAttention {
     DenseAttention { scale, score: Expr::operand(0), views: Vec::new() }
 }
@@ -106,14 +109,14 @@ fn scores_are_made_of_products_and_masks() {
 #[test]
 fn rows_that_see_little_or_nothing_come_out_as_those_of_softmax() {
     let (queries, keys) = (9, 70);
-    let bias = |seen: fn(usize, usize) -> bool, unseen: f32| {
+    let bias = |seen: Seen, unseen: f32| {
         let value = |i: usize| if seen(i / keys, i % keys) { 0.25 } else { unseen };
         numbers(&[queries, keys], (0..queries * keys).map(value).collect())
     };
     let sum = Expr::sum(Expr::operand(0), Expr::operand(1));
     let mut cases = Vec::new();
     for (name, unseen) in [("minus infinity", f32::NEG_INFINITY), ("the least number", f32::MIN), ("-10000", -1e4)] {
-        let seen: [(&str, fn(usize, usize) -> bool); 4] = [
+        let seen: [(&str, Seen); 4] = [
             ("no key", |_, _| false),
             ("the last key", |_, key| key == 69),
             ("the first key", |_, key| key == 0),
