@@ -9,6 +9,7 @@ mod fine;
 mod fold_scales;
 mod fuse_elementwise;
 mod fuse_halves;
+mod fuse_norms;
 mod fuse_tails;
 mod inline_constants;
 mod merge;
@@ -65,6 +66,8 @@ pub const PASSES: &[Pass] = &[
     // Scores that only a softmax reads, and weights that only a product reads, are stored no more. Masks between them must be one
     // expression by now, and the products without the tails of other nodes.
     ("recognise-attention", recognise_attention::run),
+    // A product normalises its rows by itself, where its kernel can.
+    ("fuse-norms", fuse_norms::run),
     // Elementwise consumers become tails of what they follow: biases, activations, residual adds, gates; and the factor and term
     // by channel of a batch normalisation, which cost the filter's kernel two operations an element. Folding them into the filter
     // would save these, and hold every such filter twice.
