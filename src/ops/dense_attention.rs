@@ -230,7 +230,7 @@ impl Rule for DenseAttention {
             .constant("DEPTH", depth as u32)
             .constant("WIDTH", width as u32)
             .constant("RANK", layout.dims.len() as u32)
-            .tail(Tail { expr: self.score.clone(), operands, given: true });
+            .tail(Tail { expr: self.score.clone(), operands, given: 1 });
         let [q, k, v] = [0, 1, 2].map(|i| cx.inputs[i].value);
         let mut dispatch = Dispatch::new(kernel, params, linear_grid(down * batches, cx.caps)).read(q).read(k).read(v);
         dispatch = dispatch.write(out.value);
