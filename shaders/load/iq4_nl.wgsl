@@ -13,8 +13,18 @@ struct WeightGroup {
     d: f32,
 }
 
+alias PairScales = u32;
+
+fn pair_scales(pair: u32) -> PairScales {
+    return weight_scales[pair];
+}
+
+fn pair_group(scales: PairScales, index: u32, i: u32) -> WeightGroup {
+    return WeightGroup(weight_quants[index], half_at(scales, i));
+}
+
 fn weight_group(index: u32) -> WeightGroup {
-    return WeightGroup(weight_quants[index], half_at(weight_scales[index >> 1u], index));
+    return pair_group(pair_scales(index >> 1u), index, index & 1u);
 }
 
 // The codebook's signed bytes, four codes a word: -127 -104 -83 -65, -49 -35 -22 -10, 1 13 25 38, 53 69 89 113. Chosen by
@@ -28,6 +38,10 @@ fn codebook(q: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(top >> vec4<u32>(24u));
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    return w.d * codebook(unpack4xU8(quad_u4(w.quants, i)));
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+    return codebook(unpack4xU8(quad_u4(w.quants, i)));
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return w.d;
 }

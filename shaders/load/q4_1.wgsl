@@ -17,6 +17,10 @@ fn weight_group(index: u32) -> WeightGroup {
     return WeightGroup(weight_quants[index], unpack2x16float(weight_scales[index]));
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
     return w.d_m.x * quad_to_f32(quad_u4(w.quants, i)) + w.d_m.y;
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return 1.0;
 }

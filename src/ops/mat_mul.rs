@@ -140,6 +140,12 @@ struct Choice {
     tokens: usize,
 }
 
+/// Lanes that share `n` pieces of a row: as many as there are, up to a whole subgroup, so that none of its lanes idle.
+fn shared_lanes(cx: &Lowering<'_>, n: usize) -> u32 {
+    let subgroup = cx.caps.subgroup.map_or(32, |(_, max)| max.clamp(32, 64));
+    (n.next_power_of_two() as u32).clamp(8, subgroup)
+}
+
 /// Chooses the kernel of a product of `tokens` rows of length `k`.
 fn choose(cx: &Lowering<'_>, tokens: usize, k: usize, weight: &PackedWeight<'_>) -> Choice {
     let whole_groups = k.is_multiple_of(GROUP);
@@ -157,14 +163,23 @@ fn choose(cx: &Lowering<'_>, tokens: usize, k: usize, weight: &PackedWeight<'_>)
             let cols = tokens.next_power_of_two().min(8);
             Choice { kernel: link("mat_mul_rows").constant("COLS", cols as u32), rows: 8, tokens: cols }
         }
-        // By reasoning: up to eight tokens the weights' bytes bound the time and each should be read once.
+        // By reasoning: up to eight tokens the weights' bytes bound the time and each should be read once. Activations are
+        // loaded once for four rows, unless too few workgroups were left to fill a device.
+        Width::Wide if tokens == 1 => {
+            let rows = if weight.operand.rows() >= 2048 { 4 } else { 2 };
+            let paired = weight.format.shares_scales() && weight.groups.is_multiple_of(2);
+            let (span, spans) = if paired { ("load/pairs", weight.groups / 2) } else { ("load/groups", weight.groups) };
+            let kernel = Kernel::new("mat_vec").provider(weight.provider()).provider(span).provider(x_provider);
+            let kernel = kernel.constant("ROWS", rows as u32);
+            Choice { kernel: cx.reduction(kernel, shared_lanes(cx, spans)), rows, tokens: 1 }
+        }
         Width::Wide if tokens <= 8 => {
-            let cols = tokens.next_power_of_two().max(1);
-            let rows = if cols > 4 { 2 } else { 4 };
-            let lanes = (weight.groups.next_power_of_two() as u32).clamp(8, 32);
-            let kernel = Kernel::new("mat_vec").provider(weight.provider()).provider(x_provider);
+            let cols = tokens.next_power_of_two();
+            // Four rows of f32 or f16 would take all registers.
+            let rows = if weight.format.quants > 32 && weight.format.unit == GROUP { 2 } else { 4 };
+            let kernel = Kernel::new("mat_vec_few").provider(weight.provider()).provider(x_provider);
             let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
-            Choice { kernel: cx.reduction(kernel, lanes), rows, tokens: cols }
+            Choice { kernel: cx.reduction(kernel, shared_lanes(cx, weight.groups)), rows, tokens: cols }
         }
         Width::Wide => {
             let kernel = Kernel::new("mat_mul").provider(weight.provider()).provider(x_provider);

@@ -33,6 +33,18 @@ fn products_of_every_format_match_the_reference() {
     }
 }
 
+/// From 2048 rows on, a workgroup takes more of them.
+#[test]
+fn products_with_many_rows_match_the_reference() {
+    let case = |dtype: DType, n: usize, k: usize| {
+        let operands = vec![input(&[1, k], n as u64), weight(dtype, n, k, k as u64)];
+        Case::new(format!("{dtype} T=1 N={n} K={k}"), MatMul::plain(), operands)
+    };
+    let whole = DType::WEIGHTS.iter().map(|dtype| case(*dtype, 2049, 256));
+    let odd = [DType::F32, DType::Q4_0, DType::Q8_0].map(|dtype| case(dtype, 2050, 96));
+    check(&whole.chain(odd).collect::<Vec<_>>());
+}
+
 #[test]
 fn weights_split_by_rows_at_a_binding_limit() {
     let mut cases = Vec::new();

@@ -58,13 +58,6 @@ fn dispatches() -> Vec<(Caps, Dispatch)> {
 fn every_op_is_covered() {
     let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))
