@@ -33,10 +33,18 @@ fn weight_group(index: u32) -> WeightGroup {
     return pair_group(pair_scales(index >> 1u), index, index & 1u);
 }
 
+fn code_bytes(w: WeightGroup, i: u32) -> u32 {
+    return quad_u4(w.quants, i) | quad_u1_above(w.high, i);
+}
+
 fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    return w.scale_min.x * quad_to_f32(quad_u4(w.quants, i) | quad_u1_above(w.high, i)) - w.scale_min.y;
+    return w.scale_min.x * quad_to_f32(code_bytes(w, i)) - w.scale_min.y;
 }
 
 fn code_scale(w: WeightGroup, half: u32) -> f32 {
     return 1.0;
+}
+
+fn byte_sum(w: WeightGroup, half: u32, products: i32, bytes: i32) -> f32 {
+    return fma(w.scale_min.x, f32(products), -w.scale_min.y * f32(bytes));
 }

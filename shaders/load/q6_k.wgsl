@@ -34,10 +34,18 @@ fn weight_group(index: u32) -> WeightGroup {
     return pair_group(pair_scales(index >> 1u), index, index & 1u);
 }
 
+fn code_bytes(w: WeightGroup, i: u32) -> u32 {
+    return quad_u4(w.quants, i) | quad_u2_above(w.high, i);
+}
+
 fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    return quad_to_f32(quad_u4(w.quants, i) | quad_u2_above(w.high, i)) - 32.0;
+    return quad_to_f32(code_bytes(w, i)) - 32.0;
 }
 
 fn code_scale(w: WeightGroup, half: u32) -> f32 {
     return w.scales[half];
+}
+
+fn byte_sum(w: WeightGroup, half: u32, products: i32, bytes: i32) -> f32 {
+    return w.scales[half] * f32(products - 32 * bytes);
 }

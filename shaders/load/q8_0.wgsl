@@ -28,10 +28,18 @@ fn weight_group(index: u32) -> WeightGroup {
     return pair_group(pair_scales(index >> 1u), index, index & 1u);
 }
 
+fn code_bytes(w: WeightGroup, i: u32) -> u32 {
+    return select(w.low, w.high, i >= 4u)[i & 3u];
+}
+
 fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    return vec4<f32>(unpack4xI8(select(w.low, w.high, i >= 4u)[i & 3u]));
+    return vec4<f32>(unpack4xI8(code_bytes(w, i)));
 }
 
 fn code_scale(w: WeightGroup, half: u32) -> f32 {
     return w.d;
+}
+
+fn byte_sum(w: WeightGroup, half: u32, products: i32, bytes: i32) -> f32 {
+    return w.d * f32(products);
 }

@@ -112,6 +112,8 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "product/right_scalars",
     "product/rows",
     "product/rows_broadcast",
+    "quantize_rows",
+    "quantized_mat_mul",
     "random",
     "reduce",
     "reduce/subgroup",

@@ -73,35 +73,38 @@ impl Rule for MatMul {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (x, out) = (&cx.inputs[0], &cx.outputs[0]);
-        let weight = cx.weight(1)?;
-        let tail = tail::lower(&self.tail, &cx.inputs[2..], out, out.shape.len() - 1)?;
-        let choice = choose(cx, x.rows(), x.columns(), &weight);
-        let mut dispatches = Vec::new();
-        for (chunk, rows) in weight.operand.chunks.iter().enumerate() {
-            let params = [x.rows(), x.columns(), rows.len(), rows.start, out.columns(), weight.groups].map(|n| n as u32).to_vec();
-            let across = rows.len().div_ceil(choice.rows);
-            let down = x.rows().div_ceil(choice.tokens);
-            if across.max(down) > cx.caps.max_grid as usize {
-                return Err(Error::Unsupported(format!(
-                    "a product of {} tokens with {} rows in one binding",
-                    x.rows(),
-                    rows.len()
-                )));
-            }
-            let grid = [across as u32, down as u32, 1];
-            let dispatch = Dispatch::new(choice.kernel.clone().tail(tail.clone()), params, grid);
-            let dispatch = dispatch.read(x.value).write(out.value).weight(weight.operand.value, chunk, weight.planes());
-            let dispatch = tail::bind(dispatch, &cx.inputs[2..]);
-            dispatches.push(dispatch);
-        }
-        dispatches.into_iter().for_each(|d| cx.emit(d));
-        Ok(())
+        let x = &cx.inputs[0];
+        let choice = choose(cx, x.rows(), x.columns(), &cx.weight(1)?);
+        lower_chunks(cx, 1, &self.tail, choice)
     }
 
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
         2 * outputs[0].iter().product::<usize>() as u64 * inputs[1][1] as u64
     }
+}
+
+/// Emits a product for every chunk of the weight's rows: its operands are those before the weight at `at`, the weight, and those
+/// of the tail.
+pub(super) fn lower_chunks(cx: &mut Lowering<'_>, at: usize, tail: &Expr, choice: Choice) -> Result<()> {
+    let (out, others) = (&cx.outputs[0], &cx.inputs[at + 1..]);
+    let weight = cx.weight(at)?;
+    let (tokens, columns) = (out.rows(), weight.operand.columns());
+    let tail = tail::lower(tail, others, out, out.shape.len() - 1)?;
+    let mut dispatches = Vec::new();
+    for (chunk, rows) in weight.operand.chunks.iter().enumerate() {
+        let params = [tokens, columns, rows.len(), rows.start, out.columns(), weight.groups].map(|n| n as u32).to_vec();
+        let (across, down) = (rows.len().div_ceil(choice.rows), tokens.div_ceil(choice.tokens));
+        if across.max(down) > cx.caps.max_grid as usize {
+            let what = format!("a product of {tokens} tokens with {} rows in one binding", rows.len());
+            return Err(Error::Unsupported(what));
+        }
+        let dispatch = Dispatch::new(choice.kernel.clone().tail(tail.clone()), params, [across as u32, down as u32, 1]);
+        let dispatch = cx.inputs[..at].iter().fold(dispatch, |dispatch, input| dispatch.read(input.value));
+        let dispatch = dispatch.write(out.value).weight(weight.operand.value, chunk, weight.planes());
+        dispatches.push(tail::bind(dispatch, others));
+    }
+    dispatches.into_iter().for_each(|d| cx.emit(d));
+    Ok(())
 }
 
 fn out_shape(x: &Tensor, weight: &Weight) -> Vec<usize> {
@@ -112,7 +115,7 @@ fn out_shape(x: &Tensor, weight: &Weight) -> Vec<usize> {
 }
 
 /// `sum_k f(x[t, k] * weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
-fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Result<Vec<f32>> {
+pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Result<Vec<f32>> {
     let (k, n) = (weight.columns(), weight.rows());
     let tokens = x.len() / k.max(1);
     let x = x.as_f32()?;
@@ -134,14 +137,22 @@ fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Resul
 }
 
 /// A kernel and what one of its workgroups covers.
-struct Choice {
-    kernel: Kernel,
-    rows: usize,
-    tokens: usize,
+pub(super) struct Choice {
+    pub kernel: Kernel,
+    pub rows: usize,
+    pub tokens: usize,
+}
+
+/// What a lane takes of a weight's row at a time, by the provider that loads it, and how many of these a row has.
+pub(super) fn spans(weight: &PackedWeight<'_>) -> (&'static str, usize) {
+    match weight.format.shares_scales() && weight.groups.is_multiple_of(2) {
+        true => ("load/pairs", weight.groups / 2),
+        false => ("load/groups", weight.groups),
+    }
 }
 
 /// Lanes that share `n` pieces of a row: as many as there are, up to a whole subgroup, so that none of its lanes idle.
-fn shared_lanes(cx: &Lowering<'_>, n: usize) -> u32 {
+pub(super) fn shared_lanes(cx: &Lowering<'_>, n: usize) -> u32 {
     let subgroup = cx.caps.subgroup.map_or(32, |(_, max)| max.clamp(32, 64));
     (n.next_power_of_two() as u32).clamp(8, subgroup)
 }
@@ -167,8 +178,7 @@ fn choose(cx: &Lowering<'_>, tokens: usize, k: usize, weight: &PackedWeight<'_>)
         // loaded once for four rows, unless too few workgroups were left to fill a device.
         Width::Wide if tokens == 1 => {
             let rows = if weight.operand.rows() >= 2048 { 4 } else { 2 };
-            let paired = weight.format.shares_scales() && weight.groups.is_multiple_of(2);
-            let (span, spans) = if paired { ("load/pairs", weight.groups / 2) } else { ("load/groups", weight.groups) };
+            let (span, spans) = spans(weight);
             let kernel = Kernel::new("mat_vec").provider(weight.provider()).provider(span).provider(x_provider);
             let kernel = kernel.constant("ROWS", rows as u32);
             Choice { kernel: cx.reduction(kernel, shared_lanes(cx, spans)), rows, tokens: 1 }

@@ -29,8 +29,16 @@ pub fn graphs() -> Vec<Graph> {
                 }));
             }
         }
+        let blocks = if dtype.block().0 == 1 { &[] } else { depths };
+        for (t, k) in [1, 2, 3, 5, 9].iter().flat_map(|t| blocks.iter().map(move |k| (*t, *k))) {
+            graphs.push(one(QuantizedMatMul { tail: Expr::operand(0) }, |b| {
+                let bytes = b.input("bytes", DType::U32, &[t, k / 4][..]);
+                vec![bytes, b.input("scales", DType::F32, &[t, k / 32][..]), b.weight("w", weight(dtype, 80, k))]
+            }));
+        }
         graphs.push(one(Embed, |b| vec![b.input("t", DType::U32, &[3][..]), b.weight("w", weight(dtype, 8, 256))]));
     }
+    graphs.push(one(QuantizeRows, |b| vec![b.input("x", DType::F32, &[3, 64][..])]));
     for n in [1, 33, 576, 49152] {
         let x = |b: &mut GraphBuilder| b.input("x", DType::F32, &[3, n][..]);
         graphs
