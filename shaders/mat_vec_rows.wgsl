@@ -24,10 +24,10 @@ fn row_start(row: u32) -> u32 {
     return min(row, params.rows - 1u) * params.groups;
 }
 
-fn store(row: u32, sum: vec4<f32>) {
+fn store(row: u32, sum: f32) {
     if (row < params.rows) {
         let index = params.first + row;
-        out[index] = tail((sum.x + sum.y) + (sum.z + sum.w), index, params.first + row);
+        out[index] = tail(sum, index, params.first + row);
     }
 }
 
@@ -38,16 +38,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let b1 = row_start(row + 8u);
     let b2 = row_start(row + 16u);
     let b3 = row_start(row + 24u);
-    var s0 = vec4<f32>();
-    var s1 = vec4<f32>();
-    var s2 = vec4<f32>();
-    var s3 = vec4<f32>();
+    var s0 = 0.0;
+    var s1 = 0.0;
+    var s2 = 0.0;
+    var s3 = 0.0;
     for (var group = 0u; group < params.groups; group++) {
         let x = x_group(0u, group, lane);
-        s0 = add_products(s0, decode(weight_group(b0 + group)), x);
-        s1 = add_products(s1, decode(weight_group(b1 + group)), x);
-        s2 = add_products(s2, decode(weight_group(b2 + group)), x);
-        s3 = add_products(s3, decode(weight_group(b3 + group)), x);
+        s0 += group_sum(weight_group(b0 + group), x);
+        s1 += group_sum(weight_group(b1 + group), x);
+        s2 += group_sum(weight_group(b2 + group), x);
+        s3 += group_sum(weight_group(b3 + group), x);
     }
     store(row, s0);
     store(row + 8u, s1);
