@@ -42,6 +42,7 @@ mod reverse_rows;
 mod rms_norm;
 pub mod roi_align;
 pub mod rope;
+mod rope_cache;
 pub mod scatter;
 mod scatter_elements;
 mod scatter_nd;
@@ -91,6 +92,7 @@ pub use reverse_rows::ReverseRows;
 pub use rms_norm::RmsNorm;
 pub use roi_align::RoiAlign;
 pub use rope::{Pairing, Rope};
+pub use rope_cache::RopeCache;
 pub use scatter_elements::ScatterElements;
 pub use scatter_nd::ScatterNd;
 pub use softmax::Softmax;
@@ -160,6 +162,12 @@ impl Input {
     }
 }
 
+impl From<Tensor> for Input {
+    fn from(tensor: Tensor) -> Self {
+        Input::Tensor(Arc::new(tensor))
+    }
+}
+
 /// How far an output of a device may be from the reference's.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tolerance {
@@ -207,9 +215,9 @@ pub trait Rule {
     /// [`Error::Unsupported`] when no kernel can do it within the device's limits.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
 
-    /// The input whose storage output 0 takes over, for ops that update a state.
-    fn updates(&self) -> Option<usize> {
-        None
+    /// Outputs that take over the storage of an input, each with that input, for ops that update states.
+    fn updates(&self) -> &'static [(usize, usize)] {
+        &[]
     }
 
     /// The input whose elements, in whose place, output 0 is.
@@ -289,6 +297,7 @@ ops! {
     RmsNorm,
     RoiAlign,
     Rope,
+    RopeCache,
     ScatterElements,
     ScatterNd,
     Softmax,

@@ -1,6 +1,6 @@
 //! Matrix product of quantised activations with a quantised weight, in integers within each group.
 
-use super::mat_mul::{Choice, lower_chunks, products, shared_lanes, spans};
+use super::mat_mul::{Choice, lower_product, products, shared_lanes, spans};
 use super::tail::{self, Applied};
 use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
@@ -13,13 +13,16 @@ use crate::tensor::{Tensor, Weight};
 /// `out[t, n] = tail(sum_k scales[t, k / 32] * bytes[t, k] * weight[n, k], others...)`.
 ///
 /// Inputs: `bytes` `[.., K / 4]` u32 and `scales` `[.., K / 32]` f32 as [`QuantizeRows`](super::QuantizeRows) makes them, `weight`
-/// `[N, K]` of a block format, then the tail's further operands as in [`MatMul`](super::MatMul). Output `[.., N]`.
+/// `[N, K]` of a block format, then the tail's further operands. Rows in pairs, the tail and the output are as in
+/// [`MatMul`](super::MatMul).
 ///
 /// A product of codes by four bytes is one operation on many devices. Against the product of unquantised activations the sum is
 /// off by at most `sum_k scales[t, k / 32] / 2 * |weight[n, k]|`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedMatMul {
-    /// What is applied to each sum (its operand 0) before it is stored.
+    /// Whether rows 2n and 2n + 1 of the weight make two sums for output n.
+    pub paired: bool,
+    /// What is applied to each sum or two before they are stored.
     pub tail: Expr,
 }
 
@@ -31,11 +34,17 @@ fn activations(bytes: &Tensor, scales: &Tensor) -> Result<Tensor> {
     Tensor::f32(&[scales.len() / scales.columns().max(1), k], scaled.collect())
 }
 
-fn out_shape(scales: &Tensor, weight: &Weight) -> Vec<usize> {
-    let mut shape = scales.shape().to_vec();
-    shape.pop();
-    shape.push(weight.rows());
-    shape
+impl QuantizedMatMul {
+    fn sums(&self) -> usize {
+        1 + usize::from(self.paired)
+    }
+
+    fn out_shape(&self, scales: &Tensor, weight: &Weight) -> Vec<usize> {
+        let mut shape = scales.shape().to_vec();
+        shape.pop();
+        shape.push(weight.rows() / self.sums());
+        shape
+    }
 }
 
 impl Rule for QuantizedMatMul {
@@ -52,24 +61,26 @@ impl Rule for QuantizedMatMul {
         let fits = columns.is_some_and(|(words, k)| {
             bytes.shape.0.split_last() == Some((&Dim::Const(words), rows)) && weight.shape.columns() == Some(k)
         });
-        if !fits || weight.shape.rank() != 2 || weight.dtype.block().0 == 1 {
+        let n = weight.shape.0.first().and_then(Dim::constant);
+        let n = n.filter(|n| n.is_multiple_of(self.sums()) && weight.shape.rank() == 2);
+        let (true, Some(n)) = (fits && weight.dtype.block().0 > 1, n) else {
             let what = format!("'bytes' {bytes}, 'scales' {scales} and 'weight' {weight} do not go together");
             return Err(Error::shape("QuantizedMatMul", what));
-        }
+        };
         let mut shape = scales.shape.clone();
         shape.0.pop();
-        shape.0.push(weight.shape.0[0].clone());
-        tail::check("QuantizedMatMul", &self.tail, others, &shape, shape.rank() - 1)?;
+        shape.0.push(Dim::Const(n / self.sums()));
+        tail::check_given("QuantizedMatMul", &self.tail, self.sums(), others, &shape, shape.rank() - 1)?;
         Ok(vec![TensorType::new(DType::F32, shape)])
     }
 
     fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>> {
         let (bytes, scales, weight) = (inputs[0].tensor()?, inputs[1].tensor()?, inputs[2].weight()?);
-        let shape = out_shape(scales, weight);
+        let shape = self.out_shape(scales, weight);
         let tail = Applied::new(&self.tail, &inputs[3..], &shape, shape.len() - 1)?;
-        let mut out = products(&activations(bytes, scales)?, weight, |product| product)?;
-        out.iter_mut().enumerate().for_each(|(i, value)| *value = tail.value(i, *value));
-        Ok(vec![Tensor::f32(&shape, out)?])
+        let sums = products(&activations(bytes, scales)?, weight, |product| product)?;
+        let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums));
+        Ok(vec![Tensor::f32(&shape, values.collect())?])
     }
 
     /// Sums of codes by bytes are exact. What is rounded are, per group or half of one, `scale * sum` and for some formats
@@ -77,7 +88,7 @@ impl Rule for QuantizedMatMul {
     /// magnitudes; the tail passes it on.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let (bytes, scales, weight) = (inputs[0].tensor()?, inputs[1].tensor()?, inputs[2].weight()?);
-        let shape = out_shape(scales, weight);
+        let shape = self.out_shape(scales, weight);
         let tail = Applied::new(&self.tail, &inputs[3..], &shape, shape.len() - 1)?;
         let x = activations(bytes, scales)?;
         let sums = products(&x, weight, |product| product)?;
@@ -85,8 +96,9 @@ impl Rule for QuantizedMatMul {
         let offsets = offset_magnitudes(&x, weight)?;
         let error = sum_error(weight.columns() + 3);
         let offset_error = 4.0 * ROUNDING + sum_error(weight.columns() / GROUP);
-        let bound = |i: usize| tail.bound(i, sums[i], error * magnitudes[i] + offset_error * offsets[i]);
-        Ok(vec![Tolerance::Absolute((0..sums.len()).map(bound).collect())])
+        let errors: Vec<f32> = magnitudes.iter().zip(&offsets).map(|(m, o)| error * m + offset_error * o).collect();
+        let each = sums.chunks_exact(self.sums()).zip(errors.chunks_exact(self.sums()));
+        Ok(vec![Tolerance::Absolute(each.enumerate().map(|(i, (sums, errors))| tail.bound_of(i, sums, errors)).collect())])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -97,12 +109,13 @@ impl Rule for QuantizedMatMul {
         let (span, spans) = spans(&weight);
         let kernel = Kernel::new("quantized_mat_mul").provider(weight.provider()).provider(span);
         let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
-        let choice = Choice { kernel: cx.reduction(kernel, shared_lanes(cx, spans)), rows, tokens: cols };
-        lower_chunks(cx, 2, &self.tail, choice)
+        let choice = Choice::plain(cx.reduction(kernel, shared_lanes(cx, spans)), rows, cols);
+        let left = cx.inputs[..2].to_vec();
+        lower_product(cx, &choice, &left, 2, self.sums(), &self.tail, 3)
     }
 
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
-        2 * outputs[0].iter().product::<usize>() as u64 * inputs[2][1] as u64
+        2 * self.sums() as u64 * outputs[0].iter().product::<usize>() as u64 * inputs[2][1] as u64
     }
 }
 

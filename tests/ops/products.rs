@@ -3,10 +3,10 @@
 use wavelane::dtype::DType;
 use wavelane::kernel::Expr;
 use wavelane::kernel::expr::Function;
-use wavelane::ops::{Embed, MatMul, QuantizeRows, QuantizedMatMul};
+use wavelane::ops::{Embed, MatMul, QuantizeRows, QuantizedMatMul, RmsNorm};
 use wavelane::tensor::Tensor;
 
-use crate::harness::{Case, Operand, check, check_with, ids, input, weight};
+use crate::harness::{Case, Operand, check, check_with, ids, input, vector, weight};
 use crate::random::Numbers;
 
 /// `[T, N]` that hurt: single, odd, prime, a tile (64) and one more.
@@ -86,23 +86,26 @@ fn products_of_quantised_rows_match_the_reference() {
         let depths: &[usize] = if dtype.block().0 == 32 { &[32, 96, 544] } else { &[256, 768] };
         for (i, (t, n)) in [(1, 1), (1, 7), (2, 65), (5, 13), (9, 66)].into_iter().enumerate() {
             let k = depths[i % depths.len()];
-            cases.push(quantised(dtype, t, n, k));
+            cases.push(quantised(dtype, t, n, k, false));
         }
     }
+    cases.extend([1, 3].map(|t| quantised(DType::Q4_1, t, 34, 96, true)));
     check(&cases);
     // A row for more lanes than the smallest subgroup has, and subgroups that may be larger.
-    let wide: Vec<Case> = [DType::Q4_0, DType::Q4_K].map(|dtype| quantised(dtype, 1, 5, 4096)).into();
+    let wide: Vec<Case> = [DType::Q4_0, DType::Q4_K].map(|dtype| quantised(dtype, 1, 5, 4096, false)).into();
     check_with(&wide, |c| c.subgroup = Some((4, 64)));
 }
 
-/// A case of a product with random bytes.
-fn quantised(dtype: DType, t: usize, n: usize, k: usize) -> Case {
+/// A case of a product of random bytes with `n` rows, or with pairs of rows and a gate.
+fn quantised(dtype: DType, t: usize, n: usize, k: usize, paired: bool) -> Case {
     let seed = (t * n + k) as u64;
     let word = |quad: &[f32]| u32::from_le_bytes([0, 1, 2, 3].map(|i| (quad[i] * 127.0) as i8 as u8));
     let words = Numbers::new(seed).units(t * k).chunks_exact(4).map(word).collect();
     let bytes = Operand::Input(Tensor::u32(&[t, k / 4], words).unwrap());
     let operands = vec![bytes, input(&[t, k / 32], seed + 1), weight(dtype, n, k, seed + 2)];
-    Case::new(format!("{dtype} of bytes T={t} N={n} K={k}"), QuantizedMatMul { tail: Expr::operand(0) }, operands)
+    let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
+    let op = QuantizedMatMul { paired, tail: if paired { gate } else { Expr::operand(0) } };
+    Case::new(format!("{dtype} of bytes T={t} N={n} K={k} paired {paired}"), op, operands)
 }
 
 #[test]
@@ -135,10 +138,45 @@ fn tails_are_applied_to_every_sum() {
         for (t, n) in [(1, 5), (7, 65), (66, 130)] {
             let mut operands = vec![input(&[t, 96], 1), weight(DType::Q4_1, n, 96, 2)];
             operands.extend((1..tail.operands()).map(|i| input(&[t, n], u64::from(i) + 3)));
-            cases.push(Case::new(format!("tail {tail} T={t} N={n}"), MatMul { tail: tail.clone() }, operands));
+            cases.push(Case::new(format!("tail {tail} T={t} N={n}"), MatMul { tail: tail.clone(), ..MatMul::plain() }, operands));
         }
     }
     check(&cases);
+}
+
+/// Norms before, pairs after, both: by themselves for one token where the kernel does it, in steps elsewhere.
+#[test]
+fn norms_and_pairs_are_part_of_the_product() {
+    let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
+    let with = |n: u32| Expr::sum(Expr::product(gate.clone(), Expr::operand(2)), Expr::operand(n));
+    let mut cases = Vec::new();
+    for (norm, paired) in [(true, false), (false, true), (true, true)] {
+        let tail = if paired { gate.clone() } else { Expr::operand(0) };
+        let norm = norm.then_some(RmsNorm { epsilon: 1e-5 });
+        let op = MatMul { norm: norm.clone(), paired, tail };
+        for (dtype, k) in [(DType::Q4_1, 96), (DType::F32, 33), (DType::F16, 64), (DType::Q6_K, 256)] {
+            for (t, n) in [(1, 1), (1, 17), (1, 70), (2, 33), (9, 66), (67, 64)] {
+                let rows = n * op.sums();
+                let mut operands = vec![input(&[t, k], 1), weight(dtype, rows, k, 2)];
+                operands.extend(norm.as_ref().map(|_| vector(k, 3)));
+                cases.push(Case::new(
+                    format!("norm {} paired {paired} {dtype} T={t} N={n} K={k}", norm.is_some()),
+                    op.clone(),
+                    operands,
+                ));
+            }
+        }
+    }
+    // Tails that read more than the pair.
+    for t in [1, 3] {
+        let operands = vec![input(&[t, 64], 1), weight(DType::Q8_0, 60, 64, 2), input(&[t, 30], 3), input(&[30], 4)];
+        let op = MatMul { paired: true, tail: with(3), ..MatMul::plain() };
+        cases.push(Case::new(format!("pairs with a longer tail T={t}"), op, operands));
+    }
+    check(&cases);
+    let tall: Vec<Case> = cases.into_iter().filter(|c| c.name.contains("N=70")).collect();
+    // Bindings of 2 KiB cut the weights into chunks, some of them of an odd number of rows.
+    check_with(&tall, |c| c.max_binding = 2 << 10);
 }
 
 #[test]

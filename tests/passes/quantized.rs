@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use wavelane::dtype::DType;
 use wavelane::graph::verify;
-use wavelane::ops::MatMul;
+use wavelane::kernel::Expr;
+use wavelane::ops::{MatMul, RmsNorm};
 use wavelane::plan::passes;
 use wavelane::tensor::Weight;
 
@@ -53,4 +54,22 @@ fn activations_are_quantised_once_and_move_by_half_a_step() {
         }
         assert!(moved);
     }
+}
+
+/// A norm that was part of a product becomes a node again; pairs of rows stay with the product.
+#[test]
+fn norms_and_pairs_are_kept() {
+    let mut model = Model::default();
+    let x = model.input(&[1, K]);
+    let w = model.0.weight("w", blocks(DType::Q4_1, 6));
+    let gain = model.weight(&[K], 4);
+    let tail = Expr::product(Expr::operand(0), Expr::operand(1));
+    let op = MatMul { norm: Some(RmsNorm { epsilon: 1e-5 }), paired: true, tail };
+    let out = model.node(op, &[x, w, gain]);
+    let before = model.finish(out);
+    let mut after = before.clone();
+    assert_eq!(passes::quantize_activations(&mut after).unwrap(), 1);
+    verify::verify(&after, "the graph after the pass").unwrap();
+    assert_eq!([count(&after, "RmsNorm"), count(&after, "QuantizeRows"), count(&after, "QuantizedMatMul")], [1, 1, 1]);
+    assert_eq!(outputs(&after, 1)[0].shape(), outputs(&before, 1)[0].shape());
 }
