@@ -1,11 +1,11 @@
-// out[t, n] = tail(sum_k x[t, k] * weight[n, k]) for up to 8 tokens, on wide devices.
+// out[t, n] = tail(sum_k x[t, k] * weight[n, k]) for one token, on wide devices.
 //
-//   x       [tokens, columns] f32 (a provider loads it)
+//   x       [1, columns] f32 (a provider loads it)
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
-//   out     [tokens, out_columns] f32
+//   out     [1, out_columns] f32
 //
-// One workgroup: ROWS weight rows for COLS tokens. Lanes share the groups of a row, so neighbouring lanes read
-// neighbouring groups; each group of weights is loaded and decoded once for all COLS.
+// One workgroup: ROWS weight rows, for which activations are loaded once. Lanes share the spans of a row, so neighbouring
+// lanes read neighbouring spans; a span is one group, or two that share words of scales (`load/groups`, `load/pairs`).
 
 struct Params {
     tokens: u32,
@@ -22,26 +22,31 @@ struct Params {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = workgroup.x * ROWS;
-    let token = workgroup.y * COLS;
-    var sums: array<f32, ROWS * COLS>;
-    for (var group = lane; group < params.groups; group += LANES) {
+    let spans = params.groups / SPAN;
+    // Rows beyond the last repeat it; they are not stored.
+    var starts: array<u32, ROWS>;
+    for (var r = 0u; r < ROWS; r++) {
+        starts[r] = min(row + r, params.rows - 1u) * spans;
+    }
+    var sums: array<f32, ROWS>;
+    for (var span = lane; span < spans; span += LANES) {
+        var scales: array<SpanScales, ROWS>;
         for (var r = 0u; r < ROWS; r++) {
-            // Rows and tokens beyond the last repeat it; they are not stored.
-            let w = decode(weight_group(min(row + r, params.rows - 1u) * params.groups + group));
-            for (var c = 0u; c < COLS; c++) {
-                let x = x_group(min(token + c, params.tokens - 1u), group, lane);
-                let parts = add_products(vec4<f32>(), w, x);
-                sums[r * COLS + c] += (parts.x + parts.y) + (parts.z + parts.w);
+            scales[r] = span_scales(starts[r] + span);
+        }
+        // Codes are loaded group by group: those of a whole span would take half again as many registers.
+        for (var i = 0u; i < SPAN; i++) {
+            let x = x_group(0u, span * SPAN + i, lane);
+            for (var r = 0u; r < ROWS; r++) {
+                sums[r] += group_sum(span_group(scales[r], starts[r] + span, i), x);
             }
         }
     }
     for (var r = 0u; r < ROWS; r++) {
-        for (var c = 0u; c < COLS; c++) {
-            let sum = reduce_add(lane, sums[r * COLS + c]);
-            if (lane == 0u && row + r < params.rows && token + c < params.tokens) {
-                let index = (token + c) * params.out_columns + params.first + row + r;
-                out[index] = tail(sum, index, params.first + row + r);
-            }
+        let sum = reduce_add(lane, sums[r]);
+        if (lane == 0u && row + r < params.rows) {
+            let index = params.first + row + r;
+            out[index] = tail(sum, index, index);
         }
     }
 }

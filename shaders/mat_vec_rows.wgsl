@@ -26,26 +26,22 @@ fn row_start(row: u32) -> u32 {
     return min(row, params.rows - 1u) * params.groups;
 }
 
-fn total(sum: vec4<f32>) -> f32 {
-    return (sum.x + sum.y) + (sum.z + sum.w);
-}
-
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let b0 = row_start(row_of(workgroup.x, lane, 0u));
     let b1 = row_start(row_of(workgroup.x, lane, 1u));
     let b2 = row_start(row_of(workgroup.x, lane, 2u));
     let b3 = row_start(row_of(workgroup.x, lane, 3u));
-    var s0 = vec4<f32>();
-    var s1 = vec4<f32>();
-    var s2 = vec4<f32>();
-    var s3 = vec4<f32>();
+    var s0 = 0.0;
+    var s1 = 0.0;
+    var s2 = 0.0;
+    var s3 = 0.0;
     for (var group = 0u; group < params.groups; group++) {
         let x = x_group(0u, group, lane);
-        s0 = add_products(s0, decode(weight_group(b0 + group)), x);
-        s1 = add_products(s1, decode(weight_group(b1 + group)), x);
-        s2 = add_products(s2, decode(weight_group(b2 + group)), x);
-        s3 = add_products(s3, decode(weight_group(b3 + group)), x);
+        s0 += group_sum(weight_group(b0 + group), x);
+        s1 += group_sum(weight_group(b1 + group), x);
+        s2 += group_sum(weight_group(b2 + group), x);
+        s3 += group_sum(weight_group(b3 + group), x);
     }
-    store_all(workgroup.x, lane, vec4<f32>(total(s0), total(s1), total(s2), total(s3)) * x_scale());
+    store_all(workgroup.x, lane, vec4<f32>(s0, s1, s2, s3) * x_scale());
 }

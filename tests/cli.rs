@@ -166,6 +166,24 @@ fn a_conversation_can_be_piped() {
 }
 
 #[test]
+fn kernels_are_listed_and_written_without_a_device() {
+    let Some(model) = model() else { return };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shaders");
+    let _ = std::fs::remove_dir_all(&folder);
+    let text = stdout(&bare(&["shaders", &model, "mat_", "q4_1", "--dump", folder.to_str().unwrap()]));
+    for kernel in ["mat_vec+load/q4_1", "mat_vec_few+load/q4_1", "mat_mul+load/q4_1"] {
+        assert!(text.contains(kernel), "{kernel} is not in\n{text}");
+    }
+    assert!(text.lines().all(|line| line.contains("mat_") && line.contains("q4_1")), "{text}");
+    let written: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|e| std::fs::read_to_string(e.unwrap().path()).unwrap()).collect();
+    assert_eq!(written.len(), text.lines().count());
+    assert!(written.iter().all(|text| text.contains("fn main(")));
+    let narrow = stdout(&run(&["shaders", &model, "mat_vec", "--profile", "narrow"]));
+    assert!(narrow.contains("mat_vec_rows"), "{narrow}");
+}
+
+#[test]
 fn files_are_inspected_without_a_device() {
     let Some(model) = model() else { return };
     let object = json(&run(&["inspect", &model, "--json", "--ctx", "1000"]));

@@ -73,8 +73,15 @@ fn layers_use_only_what_is_below_them() {
 #[test]
 fn documents_name_files_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let documents =
-        ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md", "docs/benchmarks.md", "docs/onnx.md"];
+    let documents = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/recipes.md",
+        "docs/benchmarks.md",
+        "docs/gpu-cost.md",
+        "docs/onnx.md",
+    ];
     // The recipes' made-up op, format and family, and what a script fetches.
     let invented = ["thing", "q9_z", "/x."];
     let (mut missing, mut checked) = (Vec::new(), 0);

@@ -22,7 +22,7 @@ fn every_provider_validates_and_binds_the_planes_of_its_format() {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
     };
     for dtype in DType::WEIGHTS {
-        let source = [&load("bits"), &load(dtype.name()), KERNEL].join("\n");
+        let source = [&load("bits"), &load("quads"), &load(dtype.name()), KERNEL].join("\n");
         let module =
             naga::front::wgsl::parse_str(&source).unwrap_or_else(|error| panic!("{dtype}: {}", error.emit_to_string(&source)));
         // `unpack2x16float` is core WGSL; naga asks for a capability because some old GL drivers lack it.

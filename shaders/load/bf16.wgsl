@@ -18,7 +18,11 @@ fn weight_group(index: u32) -> WeightGroup {
     return WeightGroup(weight_quants[at], weight_quants[at + 1u], weight_quants[at + 2u], weight_quants[at + 3u]);
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
     let pair = pick_pair(w.q0, w.q1, w.q2, w.q3, i);
     return bitcast<vec4<f32>>(vec4<u32>(pair.x << 16u, pair.x & 0xffff0000u, pair.y << 16u, pair.y & 0xffff0000u));
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return 1.0;
 }

@@ -19,6 +19,18 @@ fn quad_u1(word: u32, i: u32) -> u32 {
     return (word >> i) & 0x01010101u;
 }
 
+// 2-bit codes as `quad_u2`, as bits 4 and 5 of each byte, above a 4-bit code.
+fn quad_u2_above(words: vec2<u32>, i: u32) -> u32 {
+    let word = words[i >> 2u];
+    let at = (i & 3u) * 2u;
+    return select(word << ((4u - at) & 7u), word >> ((at - 4u) & 7u), at > 4u) & 0x30303030u;
+}
+
+// 1-bit codes as `quad_u1`, as bit 4 of each byte, above a 4-bit code.
+fn quad_u1_above(word: u32, i: u32) -> u32 {
+    return select(word << ((4u - i) & 7u), word >> ((i - 4u) & 7u), i > 4u) & 0x10101010u;
+}
+
 // Four codes as numbers.
 fn quad_to_f32(codes: u32) -> vec4<f32> {
     return vec4<f32>(unpack4xU8(codes));

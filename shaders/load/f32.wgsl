@@ -31,6 +31,10 @@ fn weight_group(index: u32) -> WeightGroup {
     );
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(select(pick4(w.q0, w.q1, w.q2, w.q3, i), pick4(w.q4, w.q5, w.q6, w.q7, i), i >= 4u));
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return 1.0;
 }

@@ -16,15 +16,38 @@ struct WeightGroup {
     mins: vec2<f32>,
 }
 
-fn weight_group(index: u32) -> WeightGroup {
-    let at = (index >> 3u) * 5u;
-    let d_dmin = unpack2x16float(weight_scales[at]);
-    let bytes = half_word(weight_scales[at + 1u + ((index & 7u) >> 1u)], index);
-    let scales = vec2<f32>(vec2<u32>(bytes, bytes >> 8u) & vec2<u32>(15u));
-    let mins = vec2<f32>(vec2<u32>(bytes >> 4u, bytes >> 12u) & vec2<u32>(15u));
-    return WeightGroup(weight_quants[index], d_dmin.x * scales, d_dmin.y * mins);
+// The word of d, and that of both groups' bytes.
+alias PairScales = vec2<u32>;
+
+fn pair_scales(pair: u32) -> PairScales {
+    let at = (pair >> 2u) * 5u;
+    return PairScales(weight_scales[at], weight_scales[at + 1u + (pair & 3u)]);
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    return w.scales[i >> 2u] * quad_to_f32(quad_u2(w.quants, i)) - w.mins[i >> 2u];
+fn pair_group(scales: PairScales, index: u32, i: u32) -> WeightGroup {
+    let d_dmin = unpack2x16float(scales.x);
+    let bytes = half_word(scales.y, i);
+    let factors = vec2<f32>(vec2<u32>(bytes, bytes >> 8u) & vec2<u32>(15u));
+    let mins = vec2<f32>(vec2<u32>(bytes >> 4u, bytes >> 12u) & vec2<u32>(15u));
+    return WeightGroup(weight_quants[index], d_dmin.x * factors, d_dmin.y * mins);
+}
+
+fn weight_group(index: u32) -> WeightGroup {
+    return pair_group(pair_scales(index >> 1u), index, index & 1u);
+}
+
+fn code_bytes(w: WeightGroup, i: u32) -> u32 {
+    return quad_u2(w.quants, i);
+}
+
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+    return w.scales[i >> 2u] * quad_to_f32(code_bytes(w, i)) - w.mins[i >> 2u];
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return 1.0;
+}
+
+fn byte_sum(w: WeightGroup, half: u32, products: i32, bytes: i32) -> f32 {
+    return fma(w.scales[half], f32(products), -w.mins[half] * f32(bytes));
 }

@@ -13,10 +13,32 @@ struct WeightGroup {
     d: f32,
 }
 
-fn weight_group(index: u32) -> WeightGroup {
-    return WeightGroup(weight_quants[index], half_at(weight_scales[index >> 1u], index));
+alias PairScales = u32;
+
+fn pair_scales(pair: u32) -> PairScales {
+    return weight_scales[pair];
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    return w.d * (quad_to_f32(quad_u4(w.quants, i)) - 8.0);
+fn pair_group(scales: PairScales, index: u32, i: u32) -> WeightGroup {
+    return WeightGroup(weight_quants[index], half_at(scales, i));
+}
+
+fn weight_group(index: u32) -> WeightGroup {
+    return pair_group(pair_scales(index >> 1u), index, index & 1u);
+}
+
+fn code_bytes(w: WeightGroup, i: u32) -> u32 {
+    return quad_u4(w.quants, i);
+}
+
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+    return quad_to_f32(code_bytes(w, i)) - 8.0;
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return w.d;
+}
+
+fn byte_sum(w: WeightGroup, half: u32, products: i32, bytes: i32) -> f32 {
+    return w.d * f32(products - 8 * bytes);
 }

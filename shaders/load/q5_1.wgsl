@@ -20,6 +20,18 @@ fn weight_group(index: u32) -> WeightGroup {
     return WeightGroup(weight_quants[index], weight_high[index], unpack2x16float(weight_scales[index]));
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    return w.d_m.x * quad_to_f32(quad_u4(w.quants, i) | (quad_u1(w.high, i) << 4u)) + w.d_m.y;
+fn code_bytes(w: WeightGroup, i: u32) -> u32 {
+    return quad_u4(w.quants, i) | quad_u1_above(w.high, i);
+}
+
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+    return w.d_m.x * quad_to_f32(code_bytes(w, i)) + w.d_m.y;
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return 1.0;
+}
+
+fn byte_sum(w: WeightGroup, half: u32, products: i32, bytes: i32) -> f32 {
+    return fma(w.d_m.x, f32(products), w.d_m.y * f32(bytes));
 }

@@ -16,13 +16,35 @@ struct WeightGroup {
     scale_min: vec2<f32>,
 }
 
-fn weight_group(index: u32) -> WeightGroup {
-    let at = (index >> 3u) * 5u;
-    let d_dmin = unpack2x16float(weight_scales[at]);
-    let scale_min = unpack4xU8(half_word(weight_scales[at + 1u + ((index & 7u) >> 1u)], index)).xy;
-    return WeightGroup(weight_quants[index], weight_high[index], d_dmin * vec2<f32>(scale_min));
+// The word of d, and that of both groups' bytes.
+alias PairScales = vec2<u32>;
+
+fn pair_scales(pair: u32) -> PairScales {
+    let at = (pair >> 2u) * 5u;
+    return PairScales(weight_scales[at], weight_scales[at + 1u + (pair & 3u)]);
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    return w.scale_min.x * quad_to_f32(quad_u4(w.quants, i) | (quad_u1(w.high, i) << 4u)) - w.scale_min.y;
+fn pair_group(scales: PairScales, index: u32, i: u32) -> WeightGroup {
+    let scale_min = unpack2x16float(scales.x) * vec2<f32>(unpack4xU8(half_word(scales.y, i)).xy);
+    return WeightGroup(weight_quants[index], weight_high[index], scale_min);
+}
+
+fn weight_group(index: u32) -> WeightGroup {
+    return pair_group(pair_scales(index >> 1u), index, index & 1u);
+}
+
+fn code_bytes(w: WeightGroup, i: u32) -> u32 {
+    return quad_u4(w.quants, i) | quad_u1_above(w.high, i);
+}
+
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+    return w.scale_min.x * quad_to_f32(code_bytes(w, i)) - w.scale_min.y;
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return 1.0;
+}
+
+fn byte_sum(w: WeightGroup, half: u32, products: i32, bytes: i32) -> f32 {
+    return fma(w.scale_min.x, f32(products), -w.scale_min.y * f32(bytes));
 }

@@ -17,13 +17,35 @@ struct WeightGroup {
     scales: vec2<f32>,
 }
 
-fn weight_group(index: u32) -> WeightGroup {
-    let at = (index >> 3u) * 5u;
-    let d = unpack2x16float(weight_scales[at]).x;
-    let scales = unpack4xI8(half_word(weight_scales[at + 1u + ((index & 7u) >> 1u)], index)).xy;
-    return WeightGroup(weight_quants[index], weight_high[index], d * vec2<f32>(scales));
+// The word of d, and that of both groups' bytes.
+alias PairScales = vec2<u32>;
+
+fn pair_scales(pair: u32) -> PairScales {
+    let at = (pair >> 2u) * 5u;
+    return PairScales(weight_scales[at], weight_scales[at + 1u + (pair & 3u)]);
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    return w.scales[i >> 2u] * (quad_to_f32(quad_u4(w.quants, i) | (quad_u2(w.high, i) << 4u)) - 32.0);
+fn pair_group(scales: PairScales, index: u32, i: u32) -> WeightGroup {
+    let factors = unpack2x16float(scales.x).x * vec2<f32>(unpack4xI8(half_word(scales.y, i)).xy);
+    return WeightGroup(weight_quants[index], weight_high[index], factors);
+}
+
+fn weight_group(index: u32) -> WeightGroup {
+    return pair_group(pair_scales(index >> 1u), index, index & 1u);
+}
+
+fn code_bytes(w: WeightGroup, i: u32) -> u32 {
+    return quad_u4(w.quants, i) | quad_u2_above(w.high, i);
+}
+
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+    return quad_to_f32(code_bytes(w, i)) - 32.0;
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return w.scales[half];
+}
+
+fn byte_sum(w: WeightGroup, half: u32, products: i32, bytes: i32) -> f32 {
+    return w.scales[half] * f32(products - 32 * bytes);
 }

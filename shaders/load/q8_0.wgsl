@@ -14,12 +14,32 @@ struct WeightGroup {
     d: f32,
 }
 
-fn weight_group(index: u32) -> WeightGroup {
-    let at = index * 2u;
-    return WeightGroup(weight_quants[at], weight_quants[at + 1u], half_at(weight_scales[index >> 1u], index));
+alias PairScales = u32;
+
+fn pair_scales(pair: u32) -> PairScales {
+    return weight_scales[pair];
 }
 
-fn weight_quad(w: WeightGroup, i: u32) -> vec4<f32> {
-    let word = select(w.low, w.high, i >= 4u)[i & 3u];
-    return w.d * vec4<f32>(unpack4xI8(word));
+fn pair_group(scales: PairScales, index: u32, i: u32) -> WeightGroup {
+    return WeightGroup(weight_quants[index * 2u], weight_quants[index * 2u + 1u], half_at(scales, i));
+}
+
+fn weight_group(index: u32) -> WeightGroup {
+    return pair_group(pair_scales(index >> 1u), index, index & 1u);
+}
+
+fn code_bytes(w: WeightGroup, i: u32) -> u32 {
+    return select(w.low, w.high, i >= 4u)[i & 3u];
+}
+
+fn code_quad(w: WeightGroup, i: u32) -> vec4<f32> {
+    return vec4<f32>(unpack4xI8(code_bytes(w, i)));
+}
+
+fn code_scale(w: WeightGroup, half: u32) -> f32 {
+    return w.d;
+}
+
+fn byte_sum(w: WeightGroup, half: u32, products: i32, bytes: i32) -> f32 {
+    return w.d * f32(products);
 }

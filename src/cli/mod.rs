@@ -14,6 +14,7 @@ mod output;
 mod run;
 mod saliency;
 mod score;
+mod shaders;
 mod vad;
 
 use std::process::ExitCode;
@@ -53,6 +54,8 @@ enum Command {
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
     Inspect(inspect::Inspect),
+    /// Show the kernels that a language model is made of.
+    Shaders(shaders::Shaders),
 }
 
 /// How a command ended.
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Vad(command) => command.execute(),
         Command::Devices(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
+        Command::Shaders(command) => command.execute(),
     };
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,

@@ -112,30 +112,43 @@ impl Rule for MatMul {
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let choice = choose(self, cx, &cx.weight(1)?);
-        let (rows, k) = (cx.inputs[0].rows(), cx.inputs[0].columns());
         let mut x = cx.inputs[0].clone();
-        if let (Some(norm), false) = (&self.norm, choice.fused) {
-            x = cx.scratch(DType::F32, &[rows, k]);
+        if let (Some(norm), None) = (&self.norm, &choice.norm) {
+            x = cx.scratch(DType::F32, &[x.rows(), x.columns()]);
             cx.emit(norm.dispatch(cx, &cx.inputs[0], &cx.inputs[2], &x));
         }
-        let out = cx.outputs[0].clone();
-        let others = &cx.inputs[self.own_operands()..];
-        let tail = tail::lower_given(&self.tail, self.sums() as u32, others, &out, out.shape.len() - 1)?;
-        if self.paired && !choice.fused {
-            let sums = cx.scratch(DType::F32, &[rows, cx.inputs[1].rows()]);
-            emit(cx, &choice, &x, &sums, Expr::operand(0).into(), &[], self)?;
-            let kernel = Kernel::new("mat_mul_pairs").tail(tail);
-            let grid = linear_grid(out.len().div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
-            let dispatch = Dispatch::new(kernel, vec![out.len() as u32, out.columns() as u32], grid);
-            cx.emit(tail::bind(dispatch.read(sums.value).write(out.value), others));
-            return Ok(());
-        }
-        emit(cx, &choice, &x, &out, tail, others, self)
+        lower_product(cx, &choice, &[x], 1, self.sums(), &self.tail, self.own_operands())
     }
 
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
         2 * self.sums() as u64 * outputs[0].iter().product::<usize>() as u64 * inputs[1][1] as u64
     }
+}
+
+/// Emits the product of the operands `left` with the weight, which is the input `at`, and applies `tail` to every `sums` sums
+/// beside each other; its operands are the inputs from `others` on.
+pub(super) fn lower_product(
+    cx: &mut Lowering<'_>,
+    choice: &Choice,
+    left: &[Operand],
+    at: usize,
+    sums: usize,
+    tail: &Expr,
+    others: usize,
+) -> Result<()> {
+    let out = cx.outputs[0].clone();
+    let others = &cx.inputs[others..];
+    let tail = tail::lower_given(tail, sums as u32, others, &out, out.shape.len() - 1)?;
+    if sums == 1 || choice.pairs {
+        return multiply(cx, choice, left, at, &out, tail, others);
+    }
+    let parts = cx.scratch(DType::F32, &[out.rows(), cx.inputs[at].rows()]);
+    multiply(cx, choice, left, at, &parts, Expr::operand(0).into(), &[])?;
+    let grid = linear_grid(out.len().div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
+    let params = vec![out.len() as u32, out.columns() as u32];
+    let dispatch = Dispatch::new(Kernel::new("mat_mul_pairs").tail(tail), params, grid);
+    cx.emit(tail::bind(dispatch.read(parts.value).write(out.value), others));
+    Ok(())
 }
 
 /// Tokens from which on a narrow device decodes a weight before it multiplies: decoding writes and reads four bytes a weight, for
@@ -166,35 +179,34 @@ fn emit_decoded(cx: &mut Lowering<'_>, x: &Operand, out: &Operand, tail: Tail, o
     product.emit(cx, &matrix(x), &plain, &matrix(out), Some(tail), others)
 }
 
-/// Emits the product of `x` with each chunk of the weight, which leave `out` complete.
-fn emit(
+/// Emits the products with each chunk of the weight, which leave `out` complete.
+fn multiply(
     cx: &mut Lowering<'_>,
     choice: &Choice,
-    x: &Operand,
+    left: &[Operand],
+    at: usize,
     out: &Operand,
     tail: Tail,
     others: &[Operand],
-    op: &MatMul,
 ) -> Result<()> {
-    if decodes(cx, &cx.weight(1)?, x.rows()) {
-        return emit_decoded(cx, x, out, tail, others);
+    if choice.decoded {
+        return emit_decoded(cx, &left[0], out, tail, others);
     }
-    let weight = cx.weight(1)?;
+    let weight = cx.weight(at)?;
+    let (tokens, columns) = (out.rows(), weight.operand.columns());
     let mut dispatches = Vec::new();
     for (chunk, rows) in weight.operand.chunks.iter().enumerate() {
-        let mut params = [x.rows(), x.columns(), rows.len(), rows.start, out.columns(), weight.groups].map(|n| n as u32).to_vec();
-        let across = rows.len().div_ceil(choice.rows);
-        let down = x.rows().div_ceil(choice.tokens);
+        let mut params = [tokens, columns, rows.len(), rows.start, out.columns(), weight.groups].map(|n| n as u32).to_vec();
+        let (across, down) = (rows.len().div_ceil(choice.rows), tokens.div_ceil(choice.tokens));
         if across.max(down) > cx.caps.max_grid as usize {
-            let what = format!("a product of {} tokens with {} rows in one binding", x.rows(), rows.len());
+            let what = format!("a product of {tokens} tokens with {} rows in one binding", rows.len());
             return Err(Error::Unsupported(what));
         }
-        let norm = op.norm.as_ref().filter(|_| choice.fused);
-        params.extend(norm.map(|norm| norm.epsilon.to_bits()));
-        let kernel = choice.kernel.clone().tail(tail.clone());
-        let mut dispatch = Dispatch::new(kernel, params, [across as u32, down as u32, 1]).read(x.value).write(out.value);
-        if norm.is_some() {
-            dispatch = dispatch.constant(cx.inputs[2].value);
+        params.extend(choice.norm.as_ref().map(|(norm, _)| norm.epsilon.to_bits()));
+        let dispatch = Dispatch::new(choice.kernel.clone().tail(tail.clone()), params, [across as u32, down as u32, 1]);
+        let mut dispatch = left.iter().fold(dispatch, |d, operand| d.read(operand.value)).write(out.value);
+        if let Some((_, gain)) = choice.norm {
+            dispatch = dispatch.constant(gain);
         }
         dispatches.push(tail::bind(dispatch.weight(weight.operand.value, chunk, weight.planes()), others));
     }
@@ -203,7 +215,7 @@ fn emit(
 }
 
 /// `sum_k f(x[t, k] * weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
-fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Result<Vec<f32>> {
+pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Result<Vec<f32>> {
     let (k, n) = (weight.columns(), weight.rows());
     let tokens = x.len() / k.max(1);
     let x = x.as_f32()?;
@@ -225,13 +237,38 @@ fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Resul
 }
 
 /// A kernel and what one of its workgroups covers.
-struct Choice {
-    kernel: Kernel,
+pub(super) struct Choice {
+    pub kernel: Kernel,
     /// Rows of the weight.
-    rows: usize,
-    tokens: usize,
-    /// Whether the kernel does the op's norm and pairs by itself.
-    fused: bool,
+    pub rows: usize,
+    pub tokens: usize,
+    /// The norm that the kernel does by itself, and the value of its gain.
+    pub norm: Option<(RmsNorm, usize)>,
+    /// Whether the kernel makes outputs of pairs by itself.
+    pub pairs: bool,
+    /// Whether the weight is decoded first, for a plain product instead of the kernel.
+    pub decoded: bool,
+}
+
+impl Choice {
+    /// A kernel that only multiplies.
+    pub fn plain(kernel: Kernel, rows: usize, tokens: usize) -> Self {
+        Choice { kernel, rows, tokens, norm: None, pairs: false, decoded: false }
+    }
+}
+
+/// What a lane takes of a weight's row at a time, by the provider that loads it, and how many of these a row has.
+pub(super) fn spans(weight: &PackedWeight<'_>) -> (&'static str, usize) {
+    match weight.format.shares_scales() && weight.groups.is_multiple_of(2) {
+        true => ("load/pairs", weight.groups / 2),
+        false => ("load/groups", weight.groups),
+    }
+}
+
+/// Lanes that share `n` pieces of a row: as many as there are, up to a whole subgroup, so that none of its lanes idle.
+pub(super) fn shared_lanes(cx: &Lowering<'_>, n: usize) -> u32 {
+    let subgroup = cx.caps.subgroup.map_or(32, |(_, max)| max.clamp(32, 64));
+    (n.next_power_of_two() as u32).clamp(8, subgroup)
 }
 
 /// Chooses the kernel of a product.
@@ -256,24 +293,34 @@ fn choose(op: &MatMul, cx: &Lowering<'_>, weight: &PackedWeight<'_>) -> Choice {
                     plain => plain,
                 };
                 let sums = if fused && op.paired { "mat_vec/paired" } else { "mat_vec/single" };
-                return Choice { kernel: kernel("mat_vec_rows").provider(x_provider).provider(sums), rows: 32, tokens: 1, fused };
+                let norm = op.norm.clone().filter(|_| fused).map(|norm| (norm, cx.inputs[2].value));
+                let kernel = kernel("mat_vec_rows").provider(x_provider).provider(sums);
+                return Choice { norm, pairs: fused, ..Choice::plain(kernel, 32, 1) };
             }
             let cols = tokens.next_power_of_two().min(8);
             let kernel = kernel("mat_mul_rows").provider(x_provider).constant("COLS", cols as u32);
-            Choice { kernel, rows: 8, tokens: cols, fused: false }
+            Choice { decoded: decodes(cx, weight, tokens), ..Choice::plain(kernel, 8, cols) }
         }
-        // By reasoning: up to eight tokens the weights' bytes bound the time and each should be read once.
+        // By reasoning: up to eight tokens the weights' bytes bound the time and each should be read once. Activations are
+        // loaded once for four rows, unless too few workgroups were left to fill a device.
+        Width::Wide if tokens == 1 => {
+            let rows = if weight.operand.rows() >= 2048 { 4 } else { 2 };
+            let (span, spans) = spans(weight);
+            let kernel = Kernel::new("mat_vec").provider(weight.provider()).provider(span).provider(x_provider);
+            let kernel = kernel.constant("ROWS", rows as u32);
+            Choice::plain(cx.reduction(kernel, shared_lanes(cx, spans)), rows, 1)
+        }
         Width::Wide if tokens <= 8 => {
-            let cols = tokens.next_power_of_two().max(1);
-            let rows = if cols > 4 { 2 } else { 4 };
-            let lanes = (weight.groups.next_power_of_two() as u32).clamp(8, 32);
-            let kernel = Kernel::new("mat_vec").provider(weight.provider()).provider(x_provider);
+            let cols = tokens.next_power_of_two();
+            // Four rows of f32 or f16 would take all registers.
+            let rows = if weight.format.quants > 32 && weight.format.unit == GROUP { 2 } else { 4 };
+            let kernel = Kernel::new("mat_vec_few").provider(weight.provider()).provider(x_provider);
             let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
-            Choice { kernel: cx.reduction(kernel, lanes), rows, tokens: cols, fused: false }
+            Choice::plain(cx.reduction(kernel, shared_lanes(cx, weight.groups)), rows, cols)
         }
         Width::Wide => {
             let kernel = Kernel::new("mat_mul").provider(weight.provider()).provider(x_provider);
-            Choice { kernel, rows: 64, tokens: 64, fused: false }
+            Choice::plain(kernel, 64, 64)
         }
     }
 }

@@ -32,6 +32,8 @@ mod mat_mul;
 mod nll;
 mod normalize;
 pub mod pool;
+mod quantize_rows;
+mod quantized_mat_mul;
 pub mod random;
 mod reduce;
 mod resample;
@@ -82,6 +84,8 @@ pub use mat_mul::MatMul;
 pub use nll::Nll;
 pub use normalize::{Norm, Normalize};
 pub use pool::Pool;
+pub use quantize_rows::QuantizeRows;
+pub use quantized_mat_mul::QuantizedMatMul;
 pub use random::Random;
 pub use reduce::Reduce;
 pub use resample::Resample;
@@ -286,6 +290,8 @@ ops! {
     Nll,
     Normalize,
     Pool,
+    QuantizeRows,
+    QuantizedMatMul,
     Random,
     Reduce,
     Resample,

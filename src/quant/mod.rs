@@ -124,6 +124,11 @@ impl Format {
         })
     }
 
+    /// Whether two neighbouring groups share words of scales, so that both are best loaded together.
+    pub fn shares_scales(&self) -> bool {
+        self.unit > GROUP || !self.scales.is_multiple_of(4)
+    }
+
     /// Groups of 32 that a row of `columns` weights takes: rounded up, and to whole super-blocks for the k-quants.
     pub fn groups(&self, columns: usize) -> usize {
         columns.div_ceil(self.unit) * (self.unit / GROUP)

@@ -3,9 +3,11 @@
 use wavelane::dtype::DType;
 use wavelane::kernel::Expr;
 use wavelane::kernel::expr::Function;
-use wavelane::ops::{Embed, MatMul, RmsNorm};
+use wavelane::ops::{Embed, MatMul, QuantizeRows, QuantizedMatMul, RmsNorm};
+use wavelane::tensor::Tensor;
 
-use crate::harness::{Case, check, check_with, ids, input, vector, weight};
+use crate::harness::{Case, Operand, check, check_with, ids, input, vector, weight};
+use crate::random::Numbers;
 
 /// `[T, N]` that hurt: single, odd, prime, a tile (64) and one more.
 const SIZES: [(usize, usize); 9] = [(1, 1), (1, 7), (2, 65), (3, 64), (5, 13), (8, 67), (9, 66), (65, 129), (64, 64)];
@@ -31,6 +33,79 @@ fn products_of_every_format_match_the_reference() {
         }
         check(&cases);
     }
+}
+
+/// From 2048 rows on, a workgroup takes more of them.
+#[test]
+fn products_with_many_rows_match_the_reference() {
+    let case = |dtype: DType, n: usize, k: usize| {
+        let operands = vec![input(&[1, k], n as u64), weight(dtype, n, k, k as u64)];
+        Case::new(format!("{dtype} T=1 N={n} K={k}"), MatMul::plain(), operands)
+    };
+    let whole = DType::WEIGHTS.iter().map(|dtype| case(*dtype, 2049, 256));
+    let odd = [DType::F32, DType::Q4_0, DType::Q8_0].map(|dtype| case(dtype, 2050, 96));
+    check(&whole.chain(odd).collect::<Vec<_>>());
+    // Workgroups of 64 lanes, where subgroups may be as large.
+    let long = [DType::F16, DType::Q4_0, DType::Q4_K].map(|dtype| case(dtype, 5, 4096));
+    check_with(&long, |c| c.subgroup = Some((4, 64)));
+}
+
+#[test]
+fn quantised_rows_are_those_of_the_reference() {
+    let mut numbers = Numbers::new(3);
+    let mut scaled = |scale: f32| numbers.units(32).into_iter().map(|x| x * scale).collect::<Vec<f32>>();
+    let ties: Vec<f32> = (0..32).map(|i| i as f32 * 0.5).chain([127.0]).skip(1).collect();
+    let one = |at: usize, x: f32| (0..32).map(|i| if i == at { x } else { 1.0 }).collect::<Vec<f32>>();
+    let groups = [
+        vec![0.0; 32],
+        ties,
+        scaled(1.0),
+        scaled(3e38),
+        scaled(1e-30),
+        // Around the least magnitude that is no zero, below the normal numbers, and what is not finite.
+        scaled(2.0f32.powi(-110)),
+        scaled(1e-40),
+        one(0, f32::INFINITY),
+        one(17, f32::NAN),
+        one(31, f32::MAX),
+        one(5, f32::MIN_POSITIVE),
+    ];
+    let n = groups.len();
+    let edges = Operand::Input(Tensor::f32(&[n, 32], groups.concat()).unwrap());
+    let case = |name: &str, x| Case::new(name, QuantizeRows, vec![x]);
+    let sizes = [[1, 32], [3, 96], [7, 2080]].map(|shape| case(&format!("{shape:?}"), input(&shape, 5)));
+    let cases: Vec<Case> = sizes.into_iter().chain([case("edges", edges)]).collect();
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 7);
+}
+
+#[test]
+fn products_of_quantised_rows_match_the_reference() {
+    let mut cases = Vec::new();
+    for dtype in DType::WEIGHTS.into_iter().filter(|dtype| dtype.block().0 > 1) {
+        let depths: &[usize] = if dtype.block().0 == 32 { &[32, 96, 544] } else { &[256, 768] };
+        for (i, (t, n)) in [(1, 1), (1, 7), (2, 65), (5, 13), (9, 66)].into_iter().enumerate() {
+            let k = depths[i % depths.len()];
+            cases.push(quantised(dtype, t, n, k, false));
+        }
+    }
+    cases.extend([1, 3].map(|t| quantised(DType::Q4_1, t, 34, 96, true)));
+    check(&cases);
+    // A row for more lanes than the smallest subgroup has, and subgroups that may be larger.
+    let wide: Vec<Case> = [DType::Q4_0, DType::Q4_K].map(|dtype| quantised(dtype, 1, 5, 4096, false)).into();
+    check_with(&wide, |c| c.subgroup = Some((4, 64)));
+}
+
+/// A case of a product of random bytes with `n` rows, or with pairs of rows and a gate.
+fn quantised(dtype: DType, t: usize, n: usize, k: usize, paired: bool) -> Case {
+    let seed = (t * n + k) as u64;
+    let word = |quad: &[f32]| u32::from_le_bytes([0, 1, 2, 3].map(|i| (quad[i] * 127.0) as i8 as u8));
+    let words = Numbers::new(seed).units(t * k).chunks_exact(4).map(word).collect();
+    let bytes = Operand::Input(Tensor::u32(&[t, k / 4], words).unwrap());
+    let operands = vec![bytes, input(&[t, k / 32], seed + 1), weight(dtype, n, k, seed + 2)];
+    let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
+    let op = QuantizedMatMul { paired, tail: if paired { gate } else { Expr::operand(0) } };
+    Case::new(format!("{dtype} of bytes T={t} N={n} K={k} paired {paired}"), op, operands)
 }
 
 #[test]

@@ -14,18 +14,31 @@ pub fn graphs() -> Vec<Graph> {
     let silu = Expr::call(Function::Silu, Expr::operand(0));
     let tails = [Expr::operand(0), Expr::sum(Expr::product(silu, Expr::operand(1)), Expr::operand(2))];
     for dtype in DType::WEIGHTS {
-        let depths: &[usize] = if dtype.block().0 == 1 { &[33, 64, 1024] } else { &[256, 1024] };
+        // Whole groups or not, an even or an odd number of them; few rows and many.
+        let depths: &[usize] = match dtype.block().0 {
+            1 => &[33, 64, 1024],
+            32 => &[96, 256, 1024],
+            _ => &[256, 1024],
+        };
         for (tail, k) in tails.iter().flat_map(|t| depths.iter().map(move |k| (t, *k))) {
-            for t in [1, 2, 3, 5, 8, 9, 70] {
+            for (t, n) in [(1, 80), (1, 2048), (2, 80), (3, 80), (5, 80), (8, 80), (9, 80), (70, 80)] {
                 graphs.push(one(MatMul { tail: tail.clone(), ..MatMul::plain() }, |b| {
-                    let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, 80, k))];
-                    ids.extend((1..tail.operands()).map(|i| b.input(format!("{i}"), DType::F32, &[t, 80][..])));
+                    let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, n, k))];
+                    ids.extend((1..tail.operands()).map(|i| b.input(format!("{i}"), DType::F32, &[t, n][..])));
                     ids
                 }));
             }
         }
+        let blocks = if dtype.block().0 == 1 { &[] } else { depths };
+        for (t, k) in [1, 2, 3, 5, 9].iter().flat_map(|t| blocks.iter().map(move |k| (*t, *k))) {
+            graphs.push(one(QuantizedMatMul { paired: false, tail: Expr::operand(0) }, |b| {
+                let bytes = b.input("bytes", DType::U32, &[t, k / 4][..]);
+                vec![bytes, b.input("scales", DType::F32, &[t, k / 32][..]), b.weight("w", weight(dtype, 80, k))]
+            }));
+        }
         graphs.push(one(Embed, |b| vec![b.input("t", DType::U32, &[3][..]), b.weight("w", weight(dtype, 8, 256))]));
     }
+    graphs.push(one(QuantizeRows, |b| vec![b.input("x", DType::F32, &[3, 64][..])]));
     for n in [1, 33, 576, 49152] {
         let x = |b: &mut GraphBuilder| b.input("x", DType::F32, &[3, n][..]);
         graphs

@@ -1,5 +1,5 @@
 //! Every shader variant that the planner can produce, without a GPU: valid WGSL, within the limits that every device
-//! offers, and translated to SPIR-V, MSL and HLSL.
+//! offers, and translated to SPIR-V, MSL and HLSL. `WAVELANE_DUMP_SHADERS=DIR` writes the linked text of each into a folder.
 
 mod batched;
 mod convolution;
@@ -58,13 +58,6 @@ fn dispatches() -> Vec<(Caps, Dispatch)> {
 fn every_op_is_covered() {
     let names: BTreeSet<&str> = graphs().iter().flat_map(|g| g.nodes.iter().map(|n| n.op.name())).collect();
     assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
-    assert_eq!(names.len(), Op::NAMES.len(), "a new op needs its graphs here: {names:?}");
     let used: BTreeSet<String> = dispatches()
         .iter()
         .flat_map(|(_, d)| [d.kernel.shader.to_string()].into_iter().chain(d.kernel.providers.iter().map(|p| p.to_string())))
@@ -103,8 +96,13 @@ fn every_variant_is_valid_and_translates() {
     let kernels: BTreeSet<Kernel> = dispatches().into_iter().map(|(_, d)| d.kernel).collect();
     println!("{} variants", kernels.len());
     assert!(kernels.len() > 100, "only {} variants were planned", kernels.len());
-    for kernel in kernels {
+    let folder = std::env::var_os("WAVELANE_DUMP_SHADERS").map(std::path::PathBuf::from);
+    for (number, kernel) in kernels.into_iter().enumerate() {
         let source = linker::link(&kernel).unwrap();
+        if let Some(folder) = &folder {
+            let name: String = kernel.to_string().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).take(120).collect();
+            std::fs::write(folder.join(format!("{name}-{number}.wgsl")), &source).unwrap();
+        }
         let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&source)));
         let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);

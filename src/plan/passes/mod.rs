@@ -14,11 +14,14 @@ mod fuse_tails;
 mod inline_constants;
 mod merge;
 mod recognise_attention;
+mod quantize_activations;
 mod recognise_functions;
 mod recognise_norms;
 mod recognise_softmax;
 mod rows;
 mod sink_reshapes;
+
+pub use quantize_activations::quantize_activations;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, verify};
