@@ -166,9 +166,13 @@ fn choose(cx: &Lowering<'_>, tokens: usize, k: usize, weight: &PackedWeight<'_>)
             let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
             Choice { kernel: cx.reduction(kernel, lanes), rows, tokens: cols }
         }
+        // By reasoning: few tokens would leave half of a tile of 64 empty.
         Width::Wide => {
+            let down = if tokens <= 32 { 1 } else { 2 };
             let kernel = Kernel::new("mat_mul").provider(weight.provider()).provider(x_provider);
-            Choice { kernel, rows: 64, tokens: 64 }
+            let kernel = kernel.provider("product/float").provider("product/tiles");
+            let kernel = kernel.constant("ACROSS", 2).constant("DOWN", down);
+            Choice { kernel, rows: 128, tokens: 32 * down as usize }
         }
     }
 }
