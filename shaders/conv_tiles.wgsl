@@ -36,10 +36,11 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-// Whether a place is one of the image. DEEP says that an image has more than one slice.
+// Whether a place is one of the image, without a branch: SwiftShader takes minutes to compile dozens of them. DEEP says that an
+// image has more than one slice.
 fn inside(place: vec3<u32>) -> bool {
-    let there = place.y < params.axes[1].input && place.z < params.axes[2].input;
-    return there && (DEEP == 0u || place.x < params.axes[0].input);
+    let there = (place.y < params.axes[1].input) & (place.z < params.axes[2].input);
+    return there & ((DEEP == 0u) | (place.x < params.axes[0].input));
 }
 
 // What an invocation brings: inputs, and four taps of a filter and of the one 32 further.

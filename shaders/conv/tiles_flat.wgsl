@@ -38,7 +38,7 @@ fn next_step(step: Step) -> Step {
 // The input of tap `i` (0..16) of the step: zero outside of the image and beyond the last channel.
 fn load_input(window: Window, step: Step, i: u32) -> f32 {
     let tap = params.taps[step.tap + i];
-    let there = inside(window.pixel.place + tap.xyz) && step.k + i < params.depth;
+    let there = inside(window.pixel.place + tap.xyz) & (step.k + i < params.depth);
     return select(0.0, x[select(0u, window.pixel.at + tap.w + step.at, there)], there);
 }
 

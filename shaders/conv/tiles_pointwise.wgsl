@@ -46,7 +46,7 @@ fn next_step(step: Step) -> Step {
 
 // Zeros beyond the last channel.
 fn load_quad(window: Window, first: u32, channel: u32) -> vec4<f32> {
-    let there = WHOLE == 1u || channel < params.channels;
+    let there = (WHOLE == 1u) | (channel < params.channels);
     let at = select(0u, (first + channel) * (params.pixels / 4u) + window.at, there);
     return select(vec4<f32>(), x[at], there);
 }

@@ -134,7 +134,10 @@ pub fn lower(cx: &mut Lowering<'_>, g: &Geometry, expr: &Expr) -> Result<()> {
             let kernel = Kernel::new("conv_3x3_rows").constant("SEGMENT", lanes as u32).constant("ROWS", filters as u32);
             (kernel, words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0)
         }
-        Choice::Winograd => (Kernel::new("conv_winograd"), words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0),
+        Choice::Winograd => {
+            let kernel = Kernel::new("conv_winograd").constant("WHOLE", g.channels.is_multiple_of(4).into());
+            (kernel, words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0)
+        }
         Choice::Rows(filters) => {
             let kernel = Kernel::new("conv_rows").constant("ROWS", filters as u32);
             let kernel = match g.is_pointwise() && g.outputs().is_multiple_of(4) {
