@@ -28,22 +28,23 @@ pub struct TailOperand {
     pub access: Access,
 }
 
-/// A generated function `tail`. A kernel that computes values by itself hands each over as operand 0 and the tail reads
-/// the others; the elementwise kernel hands nothing over.
+/// A generated function `tail`. A kernel that computes values by itself hands them over as the first operands and the tail
+/// reads the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tail {
     /// The expression.
     pub expr: Expr,
     /// The operands that the tail reads.
     pub operands: Vec<TailOperand>,
-    /// Whether operand 0 is an f32 that the kernel hands over.
-    pub given: bool,
+    /// How many operands, from the first on, are f32 that the kernel hands over: two by a product of paired rows, one by most
+    /// kernels, none by the elementwise kernel.
+    pub given: u32,
 }
 
 impl Tail {
     /// The kind of operand `i`.
     pub fn kind(&self, i: u32) -> Kind {
-        let read = i.checked_sub(self.given.into()).and_then(|i| self.operands.get(i as usize));
+        let read = i.checked_sub(self.given).and_then(|i| self.operands.get(i as usize));
         read.map_or(Kind::Float, |o| o.kind)
     }
 
@@ -52,7 +53,7 @@ impl Tail {
         self.expr.kind(&|i| Some(self.kind(i))).unwrap_or(Kind::Float)
     }
 
-    /// The WGSL of `tail(x0: f32, index: u32, channel: u32)`, or `tail(index: u32)` where nothing is handed over, with a
+    /// The WGSL of `tail(x0: f32, .., index: u32, channel: u32)`, or `tail(index: u32)` where nothing is handed over, with a
     /// storage array for every operand that it reads.
     pub fn wgsl(&self) -> String {
         let mut text = format!("alias Value = {};\n", self.value().wgsl());
@@ -60,8 +61,9 @@ impl Tail {
             let kind = operand.kind.wgsl();
             let _ = writeln!(text, "@group(2) @binding({i}) var<storage, read_write> tail_{i}: array<{kind}>;");
         }
-        let given = if self.given { "x0: f32, index: u32, channel: u32" } else { "index: u32" };
-        let _ = writeln!(text, "fn tail({given}) -> Value {{");
+        let given: String = (0..self.given).map(|i| format!("x{i}: f32, ")).collect();
+        let channel = if self.given > 0 { ", channel: u32" } else { "" };
+        let _ = writeln!(text, "fn tail({given}index: u32{channel}) -> Value {{");
         for (i, operand) in self.operands.iter().enumerate() {
             let at = match operand.access {
                 Access::Element => "index".into(),
@@ -69,7 +71,7 @@ impl Tail {
                 Access::Scalar => "0u".into(),
                 Access::Strided(k) => format!("strided(index, {k}u)"),
             };
-            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + usize::from(self.given));
+            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + self.given as usize);
         }
         let _ = writeln!(text, "    return {};\n}}", self.expr.wgsl(&|i| self.kind(i)));
         text
@@ -80,7 +82,7 @@ impl From<Expr> for Tail {
     /// A tail of f32 operands that lie as the output does, after the one handed over.
     fn from(expr: Expr) -> Self {
         let operand = TailOperand { kind: Kind::Float, access: Access::Element };
-        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: true }
+        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: 1 }
     }
 }
 

@@ -20,8 +20,11 @@ pub fn run(graph: &mut Graph) -> Result<usize> {
 /// operands that fit into the eight storage bindings that every device has.
 fn tail_of(op: &mut Op, rank: usize) -> Option<(&mut Expr, usize, usize, usize)> {
     match op {
-        // The packed weight may have three planes.
-        Op::MatMul(op) => Some((&mut op.tail, 2, rank.checked_sub(1)?, 3)),
+        // The packed weight may have three planes, and a norm has its gain.
+        Op::MatMul(op) => {
+            let own = op.own_operands();
+            Some((&mut op.tail, own, rank.checked_sub(1)?, 5 - own))
+        }
         Op::BatchMatMul(op) => Some((&mut op.tail, 2, rank.checked_sub(1)?, 5)),
         Op::Conv(op) => Some((&mut op.tail, 2, 1, 5)),
         Op::ConvTranspose(op) => Some((&mut op.tail, 2, 1, 5)),
@@ -39,12 +42,13 @@ fn fuse(values: &[Value], consumer: &Node, i: usize, producer: &Node) -> Option<
         return None;
     }
     let mut op = producer.op.clone();
+    let given = if let Op::MatMul(op) = &op { op.sums() as u32 } else { 1 };
     let (expr, own, channel, most) = tail_of(&mut op, out.shape.rank())?;
     let fits = |id: &ValueId| tail::access(&values[id.0].ty.shape, &out.shape, channel).is_some();
     if !consumer.inputs.iter().all(fits) {
         return None;
     }
-    let (fused, others) = substitute(outer, &consumer.inputs, value, expr, &producer.inputs[own..], 1);
+    let (fused, others) = substitute(outer, &consumer.inputs, value, expr, &producer.inputs[own..], given);
     if others.len() > most || fused.size() > MOST_WORK {
         return None;
     }
