@@ -222,12 +222,10 @@ impl Rule for BatchMatMul {
         let kernel = kernel.constant("RANK", layout.batches.len() as u32);
         let kernel = match out.dtype {
             DType::I64 => kernel.provider("product/int"),
-            _ => kernel.provider("product/float").provider("product/scaled").tail(tail::lower(
-                &self.tail,
-                &cx.inputs[2..],
-                out,
-                out.shape.len() - 1,
-            )?),
+            _ => {
+                let tail = tail::lower(&self.tail, &cx.inputs[2..], out, out.shape.len() - 1)?;
+                kernel.provider("product/float").provider("product/scaled").tail(tail)
+            }
         };
         let dispatch = Dispatch::new(kernel, params, linear_grid(across * down * batches, cx.caps));
         let dispatch = dispatch.read(a.value).read(b.value).write(out.value);
@@ -260,31 +258,19 @@ fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
     };
     // Where k ends with a tile nothing has to watch for its end.
     let tiles = cx.caps.width == Width::Wide && layout.m > 8;
-    let whole = tiles && layout.k.is_multiple_of(16);
+    let pick = |quads, whole| if tiles && layout.k.is_multiple_of(16) { whole } else { quads };
     let left = match layout {
         Layout { a_depth: 1, .. } if quads && aligned(layout.a_start, layout.a_row, 1) => {
-            if whole {
-                "product/left_whole"
-            } else {
-                "product/left_quads"
-            }
+            pick("product/left_quads", "product/left_whole")
         }
         _ => "product/left_scalars",
     };
     let right = match layout {
         Layout { b_column: 1, n, .. } if n.is_multiple_of(4) && aligned(layout.b_start, layout.b_depth, 2) => {
-            if whole {
-                "product/right_rows_whole"
-            } else {
-                "product/right_rows"
-            }
+            pick("product/right_rows", "product/right_rows_whole")
         }
         Layout { b_depth: 1, .. } if quads && aligned(layout.b_start, layout.b_column, 2) => {
-            if whole {
-                "product/right_columns_whole"
-            } else {
-                "product/right_columns"
-            }
+            pick("product/right_columns", "product/right_columns_whole")
         }
         _ => "product/right_scalars",
     };
