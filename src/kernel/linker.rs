@@ -93,6 +93,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "load/x_quads_normed",
     "load/x_scalars",
     "mat_mul",
+    "mat_mul_decode",
     "mat_mul_pairs",
     "mat_mul_rows",
     "mat_vec",

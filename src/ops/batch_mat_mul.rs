@@ -9,12 +9,12 @@ use rayon::prelude::*;
 use super::elementwise::{broadcast, collapse};
 use super::lowering::NARROW_ITERATIONS;
 use super::tail::{self, Applied};
-use super::{Input, Lowering, Rule, Strided, Tolerance, kind_of, sum_error};
+use super::{Input, Lowering, Operand, Rule, Strided, Tolerance, kind_of, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
 use crate::kernel::expr::Kind;
-use crate::kernel::{Dispatch, Expr, Kernel, linear_grid};
+use crate::kernel::{Dispatch, Expr, Kernel, Tail, linear_grid};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -67,6 +67,37 @@ impl BatchMatMul {
         let [a_steps, b_steps] = lists;
         let batches = dims.into_iter().zip(a_steps).zip(b_steps).map(|((len, a), b)| [len, a, b]).collect();
         Ok(Layout { out, m, n, k, a_start: a.start, b_start: b.start, a_row, a_depth, b_depth, b_column, batches })
+    }
+
+    /// Emits the product of `a` and `b`, whose sums go through `tail` with its operands `others`, and which is `out`.
+    pub(super) fn emit(
+        &self,
+        cx: &mut Lowering<'_>,
+        a: &Operand,
+        b: &Operand,
+        out: &Operand,
+        tail: Option<Tail>,
+        others: &[Operand],
+    ) -> Result<()> {
+        let layout = self.layout(&a.shape, &b.shape)?.joined();
+        let Choice { kernel, rows, columns } = choose(cx, &layout);
+        // The kernel for long depths takes 64 in two iterations.
+        cx.check_iterations(layout.k / 32)?;
+        let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
+        let batches: usize = layout.batches.iter().map(|[len, ..]| len).product();
+        let Layout { m, n, k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = layout;
+        let mut params = [m, n, k, a_row, a_depth, b_depth, b_column, across, down, batches].map(|n| n as u32).to_vec();
+        params.extend([self.scale.to_bits(), a_start as u32, b_start as u32, 0, 0, 0]);
+        params.extend(layout.batches.iter().flat_map(|[len, a, b]| [*len as u32, *a as u32, *b as u32, 0]));
+        let kernel = kernel.constant("RANK", layout.batches.len() as u32);
+        let kernel = match tail {
+            None => kernel.provider("product/int"),
+            Some(tail) => kernel.provider("product/float").provider("product/scaled").tail(tail),
+        };
+        let dispatch = Dispatch::new(kernel, params, linear_grid(across * down * batches, cx.caps));
+        let dispatch = dispatch.read(a.value).read(b.value).write(out.value);
+        cx.emit(tail::bind(dispatch, others));
+        Ok(())
     }
 
     /// The output's shape and `sum_d f(a * b)` for each of its elements.
@@ -208,29 +239,12 @@ impl Rule for BatchMatMul {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (a, b, out) = (&cx.inputs[0], &cx.inputs[1], &cx.outputs[0]);
-        let layout = self.layout(&a.shape, &b.shape)?.joined();
-        let Choice { kernel, rows, columns } = choose(cx, &layout);
-        // The kernel for long depths takes 64 in two iterations.
-        cx.check_iterations(layout.k / 32)?;
-        let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
-        let batches: usize = layout.batches.iter().map(|[len, ..]| len).product();
-        let Layout { m, n, k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = layout;
-        let mut params = [m, n, k, a_row, a_depth, b_depth, b_column, across, down, batches].map(|n| n as u32).to_vec();
-        params.extend([self.scale.to_bits(), a_start as u32, b_start as u32, 0, 0, 0]);
-        params.extend(layout.batches.iter().flat_map(|[len, a, b]| [*len as u32, *a as u32, *b as u32, 0]));
-        let kernel = kernel.constant("RANK", layout.batches.len() as u32);
-        let kernel = match out.dtype {
-            DType::I64 => kernel.provider("product/int"),
-            _ => {
-                let tail = tail::lower(&self.tail, &cx.inputs[2..], out, out.shape.len() - 1)?;
-                kernel.provider("product/float").provider("product/scaled").tail(tail)
-            }
+        let (inputs, out) = (cx.inputs, &cx.outputs[0]);
+        let tail = match out.dtype {
+            DType::I64 => None,
+            _ => Some(tail::lower(&self.tail, &inputs[2..], out, out.shape.len() - 1)?),
         };
-        let dispatch = Dispatch::new(kernel, params, linear_grid(across * down * batches, cx.caps));
-        let dispatch = dispatch.read(a.value).read(b.value).write(out.value);
-        cx.emit(tail::bind(dispatch, &cx.inputs[2..]));
-        Ok(())
+        self.emit(cx, &inputs[0], &inputs[1], out, tail, &inputs[2..])
     }
 
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
