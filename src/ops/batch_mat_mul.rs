@@ -92,7 +92,7 @@ impl BatchMatMul {
         let kernel = kernel.constant("RANK", layout.batches.len() as u32);
         let kernel = match tail {
             None => kernel.provider("product/int"),
-            Some(tail) => kernel.provider("product/float").tail(tail),
+            Some(tail) => kernel.provider("product/float").provider("product/scaled").tail(tail),
         };
         let dispatch = Dispatch::new(kernel, params, linear_grid(across * down * batches, cx.caps));
         let dispatch = dispatch.read(a.value).read(b.value).write(out.value);
@@ -270,15 +270,22 @@ fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
     let aligned = |start: usize, step: usize, batch: usize| {
         [start, step].iter().chain(layout.batches.iter().map(|b| &b[batch])).all(|at| at.is_multiple_of(4))
     };
+    // Where k ends with a tile nothing has to watch for its end.
+    let tiles = cx.caps.width == Width::Wide && layout.m > 8;
+    let pick = |quads, whole| if tiles && layout.k.is_multiple_of(16) { whole } else { quads };
     let left = match layout {
-        Layout { a_depth: 1, .. } if quads && aligned(layout.a_start, layout.a_row, 1) => "product/left_quads",
+        Layout { a_depth: 1, .. } if quads && aligned(layout.a_start, layout.a_row, 1) => {
+            pick("product/left_quads", "product/left_whole")
+        }
         _ => "product/left_scalars",
     };
     let right = match layout {
         Layout { b_column: 1, n, .. } if n.is_multiple_of(4) && aligned(layout.b_start, layout.b_depth, 2) => {
-            "product/right_rows"
+            pick("product/right_rows", "product/right_rows_whole")
         }
-        Layout { b_depth: 1, .. } if quads && aligned(layout.b_start, layout.b_column, 2) => "product/right_columns",
+        Layout { b_depth: 1, .. } if quads && aligned(layout.b_start, layout.b_column, 2) => {
+            pick("product/right_columns", "product/right_columns_whole")
+        }
         _ => "product/right_scalars",
     };
     let link = |shader| Kernel::new(shader).provider("product/operands").provider(left).provider(right);
@@ -306,7 +313,12 @@ fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
             let rows = layout.m.next_power_of_two();
             Choice { kernel: wide("batch_mat_mul_few").constant("ROWS", rows as u32), rows, columns: 64 }
         }
-        Width::Wide => Choice { kernel: wide("batch_mat_mul"), rows: 64, columns: 64 },
+        // By reasoning: few rows or columns would leave half of a tile empty.
+        Width::Wide => {
+            let (across, down) = (if layout.n <= 64 { 1 } else { 2 }, if layout.m <= 32 { 1 } else { 2 });
+            let kernel = wide("batch_mat_mul").provider("product/tiles").constant("ACROSS", across).constant("DOWN", down);
+            Choice { kernel, rows: 32 * down as usize, columns: 64 * across as usize }
+        }
     }
 }
 

@@ -318,9 +318,13 @@ fn choose(op: &MatMul, cx: &Lowering<'_>, weight: &PackedWeight<'_>) -> Choice {
             let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
             Choice::plain(cx.reduction(kernel, shared_lanes(cx, weight.groups)), rows, cols)
         }
+        // By reasoning: few tokens would leave half of a tile of 64 empty.
         Width::Wide => {
+            let down = if tokens <= 32 { 1 } else { 2 };
             let kernel = Kernel::new("mat_mul").provider(weight.provider()).provider(x_provider);
-            Choice::plain(kernel, 64, 64)
+            let kernel = kernel.provider("product/float").provider("product/tiles");
+            let kernel = kernel.constant("ACROSS", 2).constant("DOWN", down);
+            Choice::plain(kernel, 128, 32 * down as usize)
         }
     }
 }

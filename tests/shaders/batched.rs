@@ -22,6 +22,15 @@ pub fn graphs() -> Vec<Graph> {
             }
         }
     }
+    // Tiles of each size, and depths that end with one.
+    for (m, n, k) in [(17, 68, 16), (40, 64, 32), (40, 132, 16), (33, 68, 20), (40, 67, 7)] {
+        for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false)] {
+            let op = BatchMatMul { transpose_a, transpose_b, ..BatchMatMul::plain() };
+            let a = if transpose_a { [k, m] } else { [m, k] };
+            let b = if transpose_b { [n, k] } else { [k, n] };
+            graphs.push(one(op, |builder| vec![builder.input("a", DType::F32, &a[..]), builder.input("b", DType::F32, &b[..])]));
+        }
+    }
     let tail = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
     graphs.push(one(BatchMatMul { scale: 0.5, tail, ..BatchMatMul::plain() }, |builder| {
         let shapes = [("a", &[2, 9, 4][..]), ("b", &[4, 8]), ("c", &[8]), ("d", &[2, 9, 8])];
