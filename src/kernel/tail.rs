@@ -13,6 +13,8 @@ pub enum Access {
     Element,
     /// The one at the index of the output's channel: the column of a product, the channel of a convolution.
     Channel,
+    /// The one at the index of the output's row, which the kernel's function `output_row` finds.
+    Row,
     /// The only one.
     Scalar,
     /// The one that the kernel's function `strided` finds with the strides of that number.
@@ -36,15 +38,17 @@ pub struct Tail {
     pub expr: Expr,
     /// The operands that the tail reads.
     pub operands: Vec<TailOperand>,
-    /// Whether operand 0 is an f32 that the kernel hands over.
-    pub given: bool,
+    /// What operand 0 is, where the kernel hands it over.
+    pub given: Option<Kind>,
 }
 
 impl Tail {
     /// The kind of operand `i`.
     pub fn kind(&self, i: u32) -> Kind {
-        let read = i.checked_sub(self.given.into()).and_then(|i| self.operands.get(i as usize));
-        read.map_or(Kind::Float, |o| o.kind)
+        match (self.given, i) {
+            (Some(kind), 0) => kind,
+            _ => self.operands.get((i - u32::from(self.given.is_some())) as usize).map_or(Kind::Float, |o| o.kind),
+        }
     }
 
     /// The kind of the value.
@@ -52,24 +56,28 @@ impl Tail {
         self.expr.kind(&|i| Some(self.kind(i))).unwrap_or(Kind::Float)
     }
 
-    /// The WGSL of `tail(x0: f32, index: u32, channel: u32)`, or `tail(index: u32)` where nothing is handed over, with a
-    /// storage array for every operand that it reads.
+    /// The WGSL of `tail(x0: f32, index: u32, channel: u32)`, with an i32 where an integer is handed over, or `tail(index: u32)`
+    /// where nothing is, and of a storage array for every operand that it reads.
     pub fn wgsl(&self) -> String {
         let mut text = format!("alias Value = {};\n", self.value().wgsl());
         for (i, operand) in self.operands.iter().enumerate() {
             let kind = operand.kind.wgsl();
             let _ = writeln!(text, "@group(2) @binding({i}) var<storage, read_write> tail_{i}: array<{kind}>;");
         }
-        let given = if self.given { "x0: f32, index: u32, channel: u32" } else { "index: u32" };
+        let given = match self.given {
+            Some(kind) => format!("x0: {}, index: u32, channel: u32", kind.wgsl()),
+            None => "index: u32".into(),
+        };
         let _ = writeln!(text, "fn tail({given}) -> Value {{");
         for (i, operand) in self.operands.iter().enumerate() {
             let at = match operand.access {
                 Access::Element => "index".into(),
                 Access::Channel => "channel".into(),
+                Access::Row => "output_row(index)".into(),
                 Access::Scalar => "0u".into(),
                 Access::Strided(k) => format!("strided(index, {k}u)"),
             };
-            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + usize::from(self.given));
+            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + usize::from(self.given.is_some()));
         }
         let _ = writeln!(text, "    return {};\n}}", self.expr.wgsl(&|i| self.kind(i)));
         text
@@ -80,7 +88,7 @@ impl From<Expr> for Tail {
     /// A tail of f32 operands that lie as the output does, after the one handed over.
     fn from(expr: Expr) -> Self {
         let operand = TailOperand { kind: Kind::Float, access: Access::Element };
-        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: true }
+        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: Some(Kind::Float) }
     }
 }
 

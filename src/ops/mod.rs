@@ -7,6 +7,7 @@ mod arg_max;
 mod arg_reduce;
 mod attention;
 mod batch_mat_mul;
+pub mod byte_mat_mul;
 pub mod cache_write;
 mod col2im;
 mod columns;
@@ -30,6 +31,7 @@ pub mod lowering;
 mod mat_mul;
 mod nll;
 mod normalize;
+pub mod pack_bytes;
 pub mod pool;
 pub mod random;
 mod reduce;
@@ -58,6 +60,7 @@ pub use arg_max::ArgMax;
 pub use arg_reduce::ArgReduce;
 pub use attention::Attention;
 pub use batch_mat_mul::BatchMatMul;
+pub use byte_mat_mul::ByteMatMul;
 pub use cache_write::CacheWrite;
 pub use col2im::Col2Im;
 pub use concat::Concat;
@@ -78,6 +81,7 @@ pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
 pub use normalize::{Norm, Normalize};
+pub use pack_bytes::PackBytes;
 pub use pool::Pool;
 pub use random::Random;
 pub use reduce::Reduce;
@@ -163,6 +167,8 @@ pub enum Tolerance {
     Exact,
     /// The largest absolute difference of each element.
     Absolute(Vec<f32>),
+    /// The largest absolute difference of each of the bytes that words hold, four to each.
+    Bytes(Vec<f32>),
 }
 
 /// Half the distance from 1 to the next f32: the relative error of one rounding.
@@ -256,6 +262,7 @@ ops! {
     ArgReduce,
     Attention,
     BatchMatMul,
+    ByteMatMul,
     CacheWrite,
     Col2Im,
     Concat,
@@ -274,6 +281,7 @@ ops! {
     MatMul,
     Nll,
     Normalize,
+    PackBytes,
     Pool,
     Random,
     Reduce,

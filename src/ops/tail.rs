@@ -27,16 +27,67 @@ pub fn access(operand: &Shape, out: &Shape, channel: usize) -> Option<Access> {
     (channel >= skipped && operand.0.iter().enumerate().all(channels)).then_some(Access::Channel)
 }
 
+/// What the elements of an output have in common with those of a tail's operands.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// What the op hands over.
+    pub given: Kind,
+    /// The output's shape, before it is packed.
+    pub out: Shape,
+    /// The dimension of its channels.
+    pub channel: usize,
+    /// The shape of an operand with a number for each row, in ops whose kernels know rows: a last dimension of 1.
+    pub rows: Option<Shape>,
+}
+
+impl Frame {
+    /// That of an op which hands floats over and does not know rows.
+    pub fn floats(out: Shape, channel: usize) -> Self {
+        Frame { given: Kind::Float, out, channel, rows: None }
+    }
+
+    /// How a tail reads an operand of that shape, if it can.
+    pub fn access(&self, operand: &Shape) -> Option<Access> {
+        // Leading dimensions of 1 make no difference.
+        let long = |s: &Shape| s.0.iter().skip_while(|d| **d == Dim::Const(1)).cloned().collect::<Vec<Dim>>();
+        let by_row = |rows: &Shape| operand.rank() <= self.out.rank() && long(operand) == long(rows);
+        access(operand, &self.out, self.channel).or_else(|| self.rows.as_ref().filter(|r| by_row(r)).map(|_| Access::Row))
+    }
+
+    /// The kind of what the tail yields.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when it yields nothing, or cannot read its operands.
+    pub(super) fn check(&self, op: &str, tail: &Expr, operands: &[&TensorType]) -> Result<Kind> {
+        let kinds = operands.iter().map(|t| kind_of(op, t)).collect::<Result<Vec<_>>>()?;
+        let kind = |i: u32| if i == 0 { Some(self.given) } else { kinds.get(i as usize - 1).copied() };
+        let yields = tail.kind(&kind).filter(|_| tail.operands().max(1) as usize == operands.len() + 1);
+        let Some(yields) = yields else {
+            return Err(Error::shape(op, format!("the tail '{tail}' cannot be taken of {} further operands", operands.len())));
+        };
+        match operands.iter().find(|t| self.access(&t.shape).is_none()) {
+            Some(t) => Err(Error::shape(op, format!("the tail's operand {t} does not go with the output {}", self.out))),
+            None => Ok(yields),
+        }
+    }
+
+    /// The kernel's tail.
+    pub(super) fn lower(&self, expr: &Expr, operands: &[Operand]) -> Result<Tail> {
+        let operand = |operand: &Operand| {
+            let access = self.access(&Shape::from(&operand.shape[..]));
+            let access = access.ok_or_else(|| Error::shape("tail", "an operand does not go with the output"))?;
+            Ok(TailOperand { kind: super::kind(operand.dtype), access })
+        };
+        let operands = operands.iter().map(operand).collect::<Result<_>>()?;
+        Ok(Tail { expr: expr.clone(), operands, given: Some(self.given) })
+    }
+}
+
 /// Refuses a tail that does not yield a float, or operands that it cannot read.
 pub(super) fn check(op: &str, tail: &Expr, operands: &[&TensorType], out: &Shape, channel: usize) -> Result<()> {
-    let kinds = operands.iter().map(|t| kind_of(op, t)).collect::<Result<Vec<_>>>()?;
-    let kind = |i: u32| if i == 0 { Some(Kind::Float) } else { kinds.get(i as usize - 1).copied() };
-    if tail.operands().max(1) as usize != operands.len() + 1 || tail.kind(&kind) != Some(Kind::Float) {
-        return Err(Error::shape(op, format!("the tail '{tail}' cannot be taken of {} further operands", operands.len())));
-    }
-    match operands.iter().find(|t| access(&t.shape, out, channel).is_none()) {
-        Some(t) => Err(Error::shape(op, format!("the tail's operand {t} does not go with the output {out}"))),
-        None => Ok(()),
+    match Frame::floats(out.clone(), channel).check(op, tail, operands)? {
+        Kind::Float => Ok(()),
+        Kind::Int => Err(Error::shape(op, format!("the tail '{tail}' yields integers"))),
     }
 }
 
@@ -46,26 +97,36 @@ pub(super) struct Applied<'a> {
     operands: Vec<(Cow<'a, Tensor>, Access)>,
     /// Channels, and the elements between one channel and the next.
     channels: (usize, usize),
+    /// Elements of a row, and rows after which an operand with a number for each begins again.
+    rows: (usize, usize),
 }
 
 impl<'a> Applied<'a> {
     /// For an output of shape `out` whose channels are dimension `channel`.
     pub fn new(expr: &'a Expr, inputs: &'a [Input], out: &[usize], channel: usize) -> Result<Self> {
-        let shape = Shape::from(out);
-        let operand = |input: &'a Input| {
-            let tensor = input.dense()?;
-            let access = access(&Shape::from(tensor.shape()), &shape, channel);
-            Ok((tensor, access.ok_or_else(|| Error::shape("tail", "an operand does not go with the output"))?))
-        };
-        let channels = (out[channel], out[channel + 1..].iter().product());
-        Ok(Applied { expr, operands: inputs.iter().map(operand).collect::<Result<_>>()?, channels })
+        Self::within(&Frame::floats(Shape::from(out), channel), expr, inputs)
     }
 
-    fn operand(&self, o: u32, index: usize, value: f32) -> Scalar {
-        let Some((tensor, access)) = o.checked_sub(1).map(|o| &self.operands[o as usize]) else { return Scalar::Float(value) };
+    /// For an output within `frame`, whose dimensions are constants.
+    pub fn within(frame: &Frame, expr: &'a Expr, inputs: &'a [Input]) -> Result<Self> {
+        let operand = |input: &'a Input| {
+            let tensor = input.dense()?;
+            let access = frame.access(&Shape::from(tensor.shape()));
+            Ok((tensor, access.ok_or_else(|| Error::shape("tail", "an operand does not go with the output"))?))
+        };
+        let sizes = |s: &Shape| s.0.iter().filter_map(Dim::constant).collect::<Vec<usize>>();
+        let out = sizes(&frame.out);
+        let channels = (out[frame.channel], out[frame.channel + 1..].iter().product());
+        let rows = (out.last().copied().unwrap_or(1), frame.rows.as_ref().map_or(1, |r| sizes(r).iter().product()));
+        Ok(Applied { expr, operands: inputs.iter().map(operand).collect::<Result<_>>()?, channels, rows })
+    }
+
+    fn operand(&self, o: u32, index: usize, value: Scalar) -> Scalar {
+        let Some((tensor, access)) = o.checked_sub(1).map(|o| &self.operands[o as usize]) else { return value };
         let at = match access {
             Access::Element | Access::Strided(_) => index,
             Access::Channel => index / self.channels.1 % self.channels.0,
+            Access::Row => index / self.rows.0 % self.rows.1,
             Access::Scalar => 0,
         };
         match tensor.data() {
@@ -78,7 +139,12 @@ impl<'a> Applied<'a> {
 
     /// The tail's value for element `index`, for which the op computed `value`.
     pub fn value(&self, index: usize, value: f32) -> f32 {
-        self.expr.eval(&|o| self.operand(o, index, value)).float()
+        self.scalar(index, Scalar::Float(value)).float()
+    }
+
+    /// As [`Applied::value`], of either kind.
+    pub fn scalar(&self, index: usize, value: Scalar) -> Scalar {
+        self.expr.eval(&|o| self.operand(o, index, value))
     }
 
     /// Takes the tail of all elements of an output that the op computed.
@@ -95,19 +161,18 @@ impl<'a> Applied<'a> {
 
     /// How far the tail's value may be off when `value` is off by `error`.
     pub fn bound(&self, index: usize, value: f32, error: f32) -> f32 {
+        self.scalar_bound(index, Scalar::Float(value), error)
+    }
+
+    /// As [`Applied::bound`], of either kind.
+    pub fn scalar_bound(&self, index: usize, value: Scalar, error: f32) -> f32 {
         self.expr.bound(&|o| self.operand(o, index, value), &|o| if o == 0 { error } else { 0.0 }).1
     }
 }
 
 /// The kernel's tail for an output of shape `out` whose channels are dimension `channel`.
 pub(super) fn lower(expr: &Expr, operands: &[Operand], out: &Operand, channel: usize) -> Result<Tail> {
-    let shape = Shape::from(&out.shape[..]);
-    let operand = |operand: &Operand| {
-        let access = access(&Shape::from(&operand.shape[..]), &shape, channel);
-        let access = access.ok_or_else(|| Error::shape("tail", "an operand does not go with the output"))?;
-        Ok(TailOperand { kind: super::kind(operand.dtype), access })
-    };
-    Ok(Tail { expr: expr.clone(), operands: operands.iter().map(operand).collect::<Result<_>>()?, given: true })
+    Frame::floats(Shape::from(&out.shape[..]), channel).lower(expr, operands)
 }
 
 /// Binds the operands that the tail reads.

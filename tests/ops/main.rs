@@ -8,6 +8,7 @@ mod random;
 
 mod attention;
 mod batched;
+mod bytes;
 mod convolution;
 mod elementwise;
 mod indexing;
