@@ -3,6 +3,7 @@
 use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
+use super::bytes::{self, Bytes};
 use super::quantize::integer;
 use super::{Operator, conv, device, linear};
 use crate::formats::ElementType;
@@ -75,6 +76,10 @@ type Quantized<'a> = (&'a Value, Option<Value>);
 
 /// `(a - a's zero point) @ (b - b's zero point)`.
 pub fn product(cx: &mut Context, a: Quantized, b: Quantized) -> Traced<Value> {
+    let (left, right) = (Bytes { elements: a.0, zero_point: a.1.as_ref() }, Bytes { elements: b.0, zero_point: b.1.as_ref() });
+    if let Some(sums) = bytes::product(cx, left, right, false)? {
+        return Ok(sums);
+    }
     let a_zero = a.1.map(|z| by_row(cx, &z)).transpose()?;
     let b_zero = b.1.map(|z| by_column(cx, &z)).transpose()?;
     let a = centred(cx, a.0, a_zero.as_ref())?;

@@ -7,6 +7,7 @@ mod compose_views;
 mod dead_code;
 mod fold_scales;
 mod fuse_elementwise;
+mod fuse_packing;
 mod fuse_tails;
 mod inline_constants;
 mod merge;
@@ -61,6 +62,8 @@ pub const PASSES: &[Pass] = &[
     // by channel of a batch normalisation, which cost the filter's kernel two operations an element. Folding them into the filter
     // would save these, and hold every such filter twice.
     ("fuse-tails", fuse_tails::run),
+    // What quantises for a product of bytes packs them as well.
+    ("fuse-packing", fuse_packing::run),
     // What is left behind a view reads through it. Attention stays three nodes: of the 7 ms that lavapipe takes for 257 tokens and 6
     // heads of 64, against 10 with the copies, a kernel that writes no scores could save the 2 of the softmax's own pass.
     ("compose-views", compose_views::run),
