@@ -2,10 +2,10 @@
 //
 //   a, b, out  batches of matrices: see bytes/operands.wgsl
 //
-// One workgroup: ROWS (1 or 8) rows x 32 columns, four columns a lane; no workgroup memory. Such devices multiply floats
+// One workgroup: ROWS (1, 8, 16 or 32) rows x 32 columns, four columns a lane; no workgroup memory. Such devices multiply floats
 // faster than bytes. Products are at most 2^14, so floats hold sums of 1024 of them exactly; then these are added up in i32.
 
-// Quads of bytes after which sums go over into integers.
+// RowQuads of bytes after which sums go over into integers.
 const EXACT: u32 = 64u;
 
 var<private> sums: array<vec4<f32>, ROWS>;
@@ -17,22 +17,6 @@ struct Bytes {
     k1: vec4<f32>,
     k2: vec4<f32>,
     k3: vec4<f32>,
-}
-
-// A quad of each of eight rows.
-struct Rows {
-    r0: vec4<u32>,
-    r1: vec4<u32>,
-    r2: vec4<u32>,
-    r3: vec4<u32>,
-    r4: vec4<u32>,
-    r5: vec4<u32>,
-    r6: vec4<u32>,
-    r7: vec4<u32>,
-}
-
-fn floats(word: u32) -> vec4<f32> {
-    return vec4<f32>(unpack4xI8(word));
 }
 
 fn columns_of(w0: u32, w1: u32, w2: u32, w3: u32) -> Bytes {
@@ -48,47 +32,30 @@ fn columns_of(w0: u32, w1: u32, w2: u32, w3: u32) -> Bytes {
     );
 }
 
-fn add_word(row: u32, word: u32, b: Bytes) {
-    let x = floats(word);
+fn add_row(row: u32, x: vec4<f32>, b: Bytes) {
     var sum = fma(vec4<f32>(x.x), b.k0, sums[row]);
     sum = fma(vec4<f32>(x.y), b.k1, sum);
     sum = fma(vec4<f32>(x.z), b.k2, sum);
     sums[row] = fma(vec4<f32>(x.w), b.k3, sum);
 }
 
-// Adds the products of word `i` of every row's quad with the bytes of the columns.
-fn add_words(x: Rows, i: u32, b: Bytes) {
-    add_word(0u, x.r0[i], b);
-    if (ROWS == 1u) {
-        return;
-    }
-    add_word(1u, x.r1[i], b);
-    add_word(2u, x.r2[i], b);
-    add_word(3u, x.r3[i], b);
-    add_word(4u, x.r4[i], b);
-    add_word(5u, x.r5[i], b);
-    add_word(6u, x.r6[i], b);
-    add_word(7u, x.r7[i], b);
+fn add_rows(first: u32, x: Rows, b: Bytes) {
+    add_row(first, x.r0, b);
+    add_row(first + 1u, x.r1, b);
+    add_row(first + 2u, x.r2, b);
+    add_row(first + 3u, x.r3, b);
+    add_row(first + 4u, x.r4, b);
+    add_row(first + 5u, x.r5, b);
+    add_row(first + 6u, x.r6, b);
+    add_row(first + 7u, x.r7, b);
 }
 
-fn rows_at(batch: u32, row: u32, quad: u32) -> Rows {
-    var rows: Rows;
-    rows.r0 = a[left_row(batch, row) + quad];
-    if (ROWS > 1u) {
-        rows.r1 = a[left_row(batch, row + 1u) + quad];
-        rows.r2 = a[left_row(batch, row + 2u) + quad];
-        rows.r3 = a[left_row(batch, row + 3u) + quad];
-        rows.r4 = a[left_row(batch, row + 4u) + quad];
-        rows.r5 = a[left_row(batch, row + 5u) + quad];
-        rows.r6 = a[left_row(batch, row + 6u) + quad];
-        rows.r7 = a[left_row(batch, row + 7u) + quad];
-    }
-    return rows;
-}
-
-fn move_sum(row: u32) {
-    totals[row] += vec4<i32>(sums[row]);
-    sums[row] = vec4<f32>();
+// Eight rows from `first` of the tile on, and a quad of each of the columns.
+fn add_quads(first: u32, x: RowQuads, b0: Bytes, b1: Bytes, b2: Bytes, b3: Bytes) {
+    add_rows(first, row_bytes(x, 0u), b0);
+    add_rows(first, row_bytes(x, 1u), b1);
+    add_rows(first, row_bytes(x, 2u), b2);
+    add_rows(first, row_bytes(x, 3u), b3);
 }
 
 @compute @workgroup_size(8)
@@ -103,24 +70,40 @@ fn main(
     }
     let row = place.down * ROWS;
     let column = place.across * 32u + lane * 4u;
-    let b0 = right_row(place.batch, column);
-    let b1 = right_row(place.batch, column + 1u);
-    let b2 = right_row(place.batch, column + 2u);
-    let b3 = right_row(place.batch, column + 3u);
+    let at0 = right_row(place.batch, column);
+    let at1 = right_row(place.batch, column + 1u);
+    let at2 = right_row(place.batch, column + 2u);
+    let at3 = right_row(place.batch, column + 3u);
     for (var first = 0u; first < params.quads; first += EXACT) {
         for (var quad = first; quad < min(first + EXACT, params.quads); quad++) {
-            let c0 = b[b0 + quad];
-            let c1 = b[b1 + quad];
-            let c2 = b[b2 + quad];
-            let c3 = b[b3 + quad];
-            let x = rows_at(place.batch, row, quad);
-            add_words(x, 0u, columns_of(c0.x, c1.x, c2.x, c3.x));
-            add_words(x, 1u, columns_of(c0.y, c1.y, c2.y, c3.y));
-            add_words(x, 2u, columns_of(c0.z, c1.z, c2.z, c3.z));
-            add_words(x, 3u, columns_of(c0.w, c1.w, c2.w, c3.w));
+            let c0 = b[at0 + quad];
+            let c1 = b[at1 + quad];
+            let c2 = b[at2 + quad];
+            let c3 = b[at3 + quad];
+            let b0 = columns_of(c0.x, c1.x, c2.x, c3.x);
+            let b1 = columns_of(c0.y, c1.y, c2.y, c3.y);
+            let b2 = columns_of(c0.z, c1.z, c2.z, c3.z);
+            let b3 = columns_of(c0.w, c1.w, c2.w, c3.w);
+            if (ROWS == 1u) {
+                let x = a[left_row(place.batch, row) + quad];
+                add_row(0u, floats(x.x), b0);
+                add_row(0u, floats(x.y), b1);
+                add_row(0u, floats(x.z), b2);
+                add_row(0u, floats(x.w), b3);
+            } else {
+                add_quads(0u, row_quads(place.batch, row, quad, lane), b0, b1, b2, b3);
+            }
+            if (ROWS >= 16u) {
+                add_quads(8u, row_quads(place.batch, row + 8u, quad, lane), b0, b1, b2, b3);
+            }
+            if (ROWS >= 32u) {
+                add_quads(16u, row_quads(place.batch, row + 16u, quad, lane), b0, b1, b2, b3);
+                add_quads(24u, row_quads(place.batch, row + 24u, quad, lane), b0, b1, b2, b3);
+            }
         }
         for (var r = 0u; r < ROWS; r++) {
-            move_sum(r);
+            totals[r] += vec4<i32>(sums[r]);
+            sums[r] = vec4<f32>();
         }
     }
     for (var r = 0u; r < ROWS; r++) {

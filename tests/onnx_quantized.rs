@@ -153,3 +153,123 @@ fn dequantised_matrices_are_multiplied_as_bytes() {
         assert_eq!(found, ["PackBytes", "ByteMatMul", "PackBytes", "ByteMatMul", "ByteMatMul"]);
     }
 }
+
+/// What a convolution of `c` channels makes of one image, in integers: `[filters, outputs]`.
+fn convolved(x: &[i64], size: [usize; 2], filters: &[i64], [c, kernel, stride, pad]: [usize; 4]) -> Vec<i64> {
+    let side = |n: usize| (n + 2 * pad - kernel) / stride + 1;
+    let at = |channel: usize, y: usize, x_: usize| match (y.checked_sub(pad), x_.checked_sub(pad)) {
+        (Some(y), Some(x_)) if y < size[0] && x_ < size[1] => x[(channel * size[0] + y) * size[1] + x_],
+        _ => 0,
+    };
+    let mut out = Vec::new();
+    for w in filters.chunks(c * kernel * kernel) {
+        for (oy, ox) in (0..side(size[0])).flat_map(|y| (0..side(size[1])).map(move |x| (y, x))) {
+            let taps = (0..c).flat_map(|i| (0..kernel).flat_map(move |ky| (0..kernel).map(move |kx| (i, ky, kx))));
+            out.push(taps.zip(w).map(|((i, ky, kx), w)| w * at(i, oy * stride + ky, ox * stride + kx)).sum());
+        }
+    }
+    out
+}
+
+#[test]
+fn dequantised_convolutions_are_products_of_bytes() {
+    // Images of 11 channels: 3 x 3 taps with padding and stride, then one tap.
+    let (channels, filters, size) = (11, 9, [6, 5]);
+    let (w1, w2) = (bytes(filters * channels * 9, 1), bytes(7 * filters, 2));
+    let scales: Vec<f32> = Numbers::new(3).units(filters).iter().map(|x| 0.01 + 0.005 * x).collect();
+    let bias: Vec<f32> = Numbers::new(4).units(filters);
+    let (sx, sh, s2, sy) = (0.02f32, 0.12f32, 0.013f32, 0.7f32);
+    let (zx, zh, zy) = (77, -5, 120);
+    let many = filters as i64;
+    let constants = [
+        constant("w1", INT8, &[many, channels as i64, 3, 3], &w1),
+        constant("w2", UINT8, &[7, many, 1, 1], &w2),
+        floats("scales", &[many], &scales),
+        floats("bias", &[many], &bias),
+        floats("sx", &[], &[sx]),
+        floats("sh", &[], &[sh]),
+        floats("s2", &[], &[s2]),
+        floats("sy", &[], &[sy]),
+        constant("zx", UINT8, &[], &[zx as u8]),
+        constant("zh", INT8, &[], &[zh as u8]),
+        constant("z2", UINT8, &[], &[128]),
+        constant("zy", UINT8, &[], &[zy as u8]),
+    ];
+    let axis = int_attribute("axis", 0);
+    let window = [ints_attribute("strides", &[2, 2]), ints_attribute("pads", &[1, 1, 1, 1])];
+    let nodes = [
+        node("QuantizeLinear", &["x", "sx", "zx"], &["xq"]),
+        node("DequantizeLinear", &["xq", "sx", "zx"], &["xd"]),
+        node("DequantizeLinear", &["w1", "scales"], &["w1d"]).message(5, &axis),
+        node("Conv", &["xd", "w1d", "bias"], &["p"]).messages(5, &window),
+        node("Relu", &["p"], &["r"]),
+        node("QuantizeLinear", &["r", "sh", "zh"], &["hq"]),
+        node("DequantizeLinear", &["hq", "sh", "zh"], &["hd"]),
+        node("DequantizeLinear", &["w2", "s2", "z2"], &["w2d"]),
+        node("Conv", &["hd", "w2d"], &["g"]),
+        node("QuantizeLinear", &["g", "sy", "zy"], &["y"]),
+    ];
+    let image = channels * size[0] * size[1];
+    for batch in [1, 2] {
+        let shape = [batch, channels, size[0], size[1]];
+        let inputs = input(&shape, 5);
+        let mut expected = Vec::new();
+        for x in inputs["x"].tensor.to_f32().chunks(image) {
+            let x: Vec<i64> = x.iter().map(|x| quantised((*x).into(), sx, zx, 0) - zx).collect();
+            let signed: Vec<i64> = w1.iter().map(|w| i64::from(*w as i8)).collect();
+            let sums = convolved(&x, size, &signed, [channels, 3, 2, 1]);
+            let places = sums.len() / filters;
+            let hidden = |(i, sum): (usize, &i64)| {
+                let value = *sum as f32 * (sx * scales[i / places]) + bias[i / places];
+                quantised(value.max(0.0).into(), sh, zh, -128) - zh
+            };
+            let h: Vec<i64> = sums.iter().enumerate().map(hidden).collect();
+            let unsigned: Vec<i64> = w2.iter().map(|w| i64::from(*w) - 128).collect();
+            let sums = convolved(&h, [3, 3], &unsigned, [filters, 1, 1, 0]);
+            expected.extend(sums.iter().map(|sum| quantised((*sum as f32 * (sh * s2)).into(), sy, zy, 0)));
+        }
+        for device in all_devices() {
+            let mut session = session(&nodes, &constants, &shape.map(|n| n as i64), &device);
+            assert_near(&integers(&mut session, &inputs), &expected, &format!("{device:?}"));
+            let found = ops(&mut session, &inputs).into_iter().filter(|op| *op != "Reshape").collect::<Vec<_>>();
+            assert_eq!(found, ["PackBytes", "ByteWindows", "ByteMatMul", "PackBytes", "ByteMatMul"]);
+        }
+    }
+}
+
+#[test]
+fn convolutions_of_groups_and_of_few_channels_stay_floats() {
+    let constants = [
+        floats("scale", &[], &[0.02]),
+        constant("zero", UINT8, &[], &[77]),
+        constant("each", INT8, &[8, 1, 1, 1], &bytes(8, 1)),
+        constant("few", INT8, &[2, 8, 1, 1], &bytes(16, 2)),
+        constant("last", INT8, &[3, 2, 1, 1], &bytes(6, 3)),
+    ];
+    let weight = |name: &str, to: &str| node("DequantizeLinear", &[name, "scale"], &[to]);
+    let again = |from: &str, to: &str| {
+        let integers = format!("{to}q");
+        let quantised = node("QuantizeLinear", &[from, "scale", "zero"], &[&integers]);
+        [quantised, node("DequantizeLinear", &[&integers, "scale", "zero"], &[to])]
+    };
+    let nodes = [
+        &[weight("each", "w1"), weight("few", "w2"), weight("last", "w3")][..],
+        &again("x", "a"),
+        &[node("Conv", &["a", "w1"], &["b"]).message(5, &int_attribute("group", 8))],
+        &again("b", "c"),
+        &[node("Conv", &["c", "w2"], &["d"])],
+        &again("d", "e"),
+        &[node("Conv", &["e", "w3"], &["f"]), node("QuantizeLinear", &["f", "scale", "zero"], &["y"])],
+    ]
+    .concat();
+    let inputs = input(&[1, 8, 3, 3], 6);
+    let mut expected = None;
+    for device in all_devices() {
+        let mut session = session(&nodes, &constants, &[1, 8, 3, 3], &device);
+        let found = ops(&mut session, &inputs);
+        let count = |name: &str| found.iter().filter(|op| **op == name).count();
+        assert_eq!((count("Conv"), count("ByteMatMul")), (2, 1), "{found:?}");
+        let found = integers(&mut session, &inputs);
+        assert_near(&found, expected.get_or_insert(found.clone()), &format!("{device:?}"));
+    }
+}

@@ -221,8 +221,7 @@ impl Tracer {
         let label = self.label.clone();
         let made = self.builder.node(label, op, &ids)?;
         self.nodes += 1;
-        let value =
-            |(i, (t, id)): (usize, (&TensorType, ValueId))| Value::new(ty(i, t), shape(t), Content::Traced(id));
+        let value = |(i, (t, id)): (usize, (&TensorType, ValueId))| Value::new(ty(i, t), shape(t), Content::Traced(id));
         Ok(outputs.iter().zip(made).enumerate().map(value).collect())
     }
 

@@ -8,6 +8,7 @@ mod arg_reduce;
 mod attention;
 mod batch_mat_mul;
 pub mod byte_mat_mul;
+mod byte_windows;
 pub mod cache_write;
 mod col2im;
 mod columns;
@@ -61,6 +62,7 @@ pub use arg_reduce::ArgReduce;
 pub use attention::Attention;
 pub use batch_mat_mul::BatchMatMul;
 pub use byte_mat_mul::ByteMatMul;
+pub use byte_windows::ByteWindows;
 pub use cache_write::CacheWrite;
 pub use col2im::Col2Im;
 pub use concat::Concat;
@@ -263,6 +265,7 @@ ops! {
     Attention,
     BatchMatMul,
     ByteMatMul,
+    ByteWindows,
     CacheWrite,
     Col2Im,
     Concat,

@@ -3,7 +3,7 @@
 use wavelane::kernel::Expr;
 use wavelane::kernel::expr::{Function, Operator};
 use wavelane::ops::pack_bytes::{pack, row_words, unpack};
-use wavelane::ops::{ByteMatMul, PackBytes};
+use wavelane::ops::{ByteMatMul, ByteWindows, PackBytes};
 use wavelane::tensor::Tensor;
 
 use crate::harness::{Case, Operand, check, check_with, input};
@@ -47,22 +47,59 @@ fn words_hold_the_bytes_of_a_row_and_zeros() {
 fn elements_are_packed_in_every_shape() {
     let mut cases = Vec::new();
     for shape in [&[1][..], &[5], &[3, 16], &[2, 3, 17], &[7, 64], &[65, 33], &[0, 4], &[1, 1, 1, 31]] {
-        let plain = PackBytes { tail: Expr::operand(0) };
-        cases.push(Case::new(format!("integers {shape:?}"), plain, vec![integers(shape, 1)]));
+        for axis in 0..shape.len() {
+            let plain = PackBytes { axis, tail: Expr::operand(0) };
+            cases.push(Case::new(format!("integers {shape:?} along {axis}"), plain, vec![integers(shape, 1)]));
+        }
+        let axis = shape.len() - 1;
         // Halves, so that ties show how they are rounded.
         let halves =
             Expr::product(Expr::call(Function::Round, Expr::product(Expr::operand(0), Expr::float(600.0))), Expr::float(0.5));
         let tail = quantised(halves, 3.0);
-        cases.push(Case::new(format!("floats {shape:?}"), PackBytes { tail }, vec![input(shape, 2)]));
+        cases.push(Case::new(format!("floats {shape:?}"), PackBytes { axis, tail }, vec![input(shape, 2)]));
         let quotient = Expr::binary(Operator::Quotient, Expr::operand(0), Expr::operand(1));
         let tail = quantised(Expr::sum(quotient, Expr::operand(2)), 0.0);
         let scale = Operand::Input(Tensor::f32(&[], vec![0.0173]).unwrap());
         let operands = vec![input(shape, 3), scale, input(&shape[shape.len() - 1..], 4)];
-        cases.push(Case::new(format!("a quantisation {shape:?}"), PackBytes { tail }, operands));
+        cases.push(Case::new(format!("a quantisation {shape:?}"), PackBytes { axis, tail }, operands));
     }
     cases.retain(|c| !c.name.contains("[0"));
     check(&cases);
     check_with(&cases, |c| c.max_grid = 7);
+}
+
+#[test]
+fn tails_of_bytes_see_the_place_along_their_axis() {
+    let shape = [3, 19, 5];
+    let tail = quantised(Expr::product(Expr::sum(Expr::operand(0), Expr::operand(1)), Expr::float(50.0)), -3.0);
+    let operands = vec![input(&shape, 1), input(&[19, 1], 2)];
+    check(&[Case::new("a bias by channel", PackBytes { axis: 1, tail }, operands)]);
+}
+
+#[test]
+fn windows_are_copied_with_what_stands_around_them() {
+    let window = |kernel: &[usize], stride: usize, pads: [usize; 2], dilation: usize| {
+        let all = |n: usize| vec![n; kernel.len()];
+        let [begin, end] = pads.map(all);
+        let (strides, dilations) = (all(stride), all(dilation));
+        ByteWindows { kernel: kernel.to_vec(), strides, pads_begin: begin, pads_end: end, dilations, outside: -7 }
+    };
+    let mut cases = Vec::new();
+    for (spatial, op) in [
+        (&[1][..], window(&[1], 1, [0, 0], 1)),
+        (&[9], window(&[3], 2, [1, 1], 1)),
+        (&[5, 7], window(&[3, 3], 1, [1, 1], 1)),
+        (&[8, 5], window(&[3, 2], 2, [0, 1], 2)),
+        (&[2, 3], window(&[5, 4], 3, [4, 2], 1)),
+        (&[3, 4, 5], window(&[2, 3, 1], 1, [1, 0], 1)),
+    ] {
+        for (n, channels) in [(1, 3), (2, 33)] {
+            let operands = vec![random_words(&[&[n], spatial].concat(), channels, 3)];
+            cases.push(Case::new(format!("{op:?} over {spatial:?} of {channels}"), op.clone(), operands));
+        }
+    }
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 3);
 }
 
 /// `[M, N, K]` that hurt: single, odd, prime, a tile (64), a quad of bytes (16) and one more.

@@ -3,6 +3,7 @@
 mod constants;
 mod functions;
 mod norms;
+mod packing;
 #[path = "../support/random.rs"]
 mod random;
 mod softmax;

@@ -4,17 +4,20 @@ use wavelane::dtype::DType;
 use wavelane::graph::Graph;
 use wavelane::kernel::Expr;
 use wavelane::kernel::expr::Function;
-use wavelane::ops::{ByteMatMul, PackBytes};
+use wavelane::ops::{ByteMatMul, ByteWindows, PackBytes};
 
 use crate::support::one;
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();
     let rounded = Expr::call(Function::ToInt, Expr::call(Function::Round, Expr::product(Expr::operand(0), Expr::operand(1))));
-    graphs.push(one(PackBytes { tail: Expr::operand(0) }, |b| vec![b.input("x", DType::I64, &[3, 17][..])]));
-    graphs.push(one(PackBytes { tail: rounded }, |b| {
+    graphs.push(one(PackBytes { axis: 0, tail: Expr::operand(0) }, |b| vec![b.input("x", DType::I64, &[3, 17][..])]));
+    graphs.push(one(PackBytes { axis: 1, tail: rounded }, |b| {
         vec![b.input("x", DType::F32, &[3, 17][..]), b.input("scale", DType::F32, &[17][..])]
     }));
+    let (strides, pads_begin, pads_end, dilations) = (vec![2; 2], vec![1; 2], vec![0; 2], vec![1; 2]);
+    let windows = ByteWindows { kernel: vec![3; 2], strides, pads_begin, pads_end, dilations, outside: 1 };
+    graphs.push(one(windows, |b| vec![b.input("x", DType::I64, &[2, 5, 5, 8][..])]));
     for m in [1, 2, 3, 8, 9, 65] {
         graphs.push(one(ByteMatMul::plain(), |b| {
             vec![b.input("a", DType::I64, &[2, m, 8][..]), b.input("b", DType::I64, &[33, 8][..])]

@@ -74,10 +74,13 @@ pub fn centred(cx: &mut Context, x: &Value, zero_point: Option<&Value>) -> Trace
 /// An operand and its zero point, if it has one.
 type Quantized<'a> = (&'a Value, Option<Value>);
 
+fn as_bytes<'a>((elements, zero_point): &'a Quantized) -> Bytes<'a> {
+    Bytes { elements, zero_point: zero_point.as_ref() }
+}
+
 /// `(a - a's zero point) @ (b - b's zero point)`.
 pub fn product(cx: &mut Context, a: Quantized, b: Quantized) -> Traced<Value> {
-    let (left, right) = (Bytes { elements: a.0, zero_point: a.1.as_ref() }, Bytes { elements: b.0, zero_point: b.1.as_ref() });
-    if let Some(sums) = bytes::product(cx, left, right, false)? {
+    if let Some(sums) = bytes::product(cx, as_bytes(&a), as_bytes(&b), false)? {
         return Ok(sums);
     }
     let a_zero = a.1.map(|z| by_row(cx, &z)).transpose()?;
@@ -90,6 +93,9 @@ pub fn product(cx: &mut Context, a: Quantized, b: Quantized) -> Traced<Value> {
 /// The convolution of `x` with filters, both less their zero points: the filters' may be one for each.
 fn convolution(cx: &mut Context, x: Quantized, weight: Quantized) -> Traced<Value> {
     let conv = conv::plain(cx, x.0, weight.0)?;
+    if let Some(sums) = bytes::convolution(cx, &conv, as_bytes(&x), as_bytes(&weight))? {
+        return Ok(sums);
+    }
     let x_zero = x.1.map(|z| single(cx, &z)).transpose()?;
     let weight_zero = match weight.1 {
         Some(zero) if zero.len() > 1 => {

@@ -5,7 +5,6 @@ use super::merge;
 use crate::error::Result;
 use crate::graph::{Graph, Node, Value, ValueId};
 use crate::kernel::Expr;
-use crate::ops::tail::Frame;
 use crate::ops::{Op, PackBytes};
 
 /// Operands beside the one that is packed and the words, within the eight storage bindings that every device has.
@@ -31,12 +30,12 @@ fn fuse(values: &[Value], consumer: &Node, i: usize, producer: &Node) -> Option<
         o if o == given => Expr::operand(0),
         _ => Expr::operand(o),
     };
-    let tail = expr.substitute(&moved);
-    let frame = Frame::floats(shape.clone(), shape.rank().checked_sub(1)?);
+    let pack = PackBytes { tail: expr.substitute(&moved), axis: pack.axis };
+    let frame = pack.frame(&values[inputs[0].0].ty).ok()?;
     let fits = |id: &ValueId| frame.access(&values[id.0].ty.shape).is_some();
-    if inputs.len() > MOST_OTHERS + 1 || tail.size() > MOST_WORK || !inputs.iter().all(fits) {
+    if inputs.len() > MOST_OTHERS + 1 || pack.tail.size() > MOST_WORK || !inputs.iter().all(fits) {
         return None;
     }
     let name = format!("{} + {}", producer.name, consumer.name);
-    Some(Node { name, op: PackBytes { tail }.into(), inputs, outputs: consumer.outputs.clone() })
+    Some(Node { name, op: pack.into(), inputs, outputs: consumer.outputs.clone() })
 }
