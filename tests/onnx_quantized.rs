@@ -273,3 +273,31 @@ fn convolutions_of_groups_and_of_few_channels_stay_floats() {
         assert_near(&found, expected.get_or_insert(found.clone()), &format!("{device:?}"));
     }
 }
+
+#[test]
+fn values_quantised_as_they_come_are_multiplied_as_bytes() {
+    let (m, k, n) = (5, 33, 10);
+    let w = bytes(k * n, 1);
+    let constants = [constant("w", INT8, &[k as i64, n as i64], &w), constant("zw", INT8, &[], &[3])];
+    let nodes = [
+        node("DynamicQuantizeLinear", &["x"], &["q", "scale", "zero"]),
+        node("MatMulInteger", &["q", "w", "zero", "zw"], &["y"]),
+    ];
+    let inputs = input(&[m, k], 5);
+    let x = inputs["x"].tensor.to_f32();
+    let (least, most) = x.iter().fold((0.0f32, 0.0f32), |(a, b), x| (a.min(*x), b.max(*x)));
+    let scale = (most - least) / 255.0;
+    let zero = quantised((-least).into(), scale, 0, 0);
+    let mut expected = Vec::new();
+    for row in x.chunks(k) {
+        let x: Vec<i64> = row.iter().map(|x| quantised((*x).into(), scale, zero, 0) - zero).collect();
+        expected.extend((0..n).map(|j| (0..k).map(|i| x[i] * (i64::from(w[i * n + j] as i8) - 3)).sum::<i64>()));
+    }
+    for device in all_devices() {
+        let mut session = session(&nodes, &constants, &[m as i64, k as i64], &device);
+        assert_eq!(integers(&mut session, &inputs), expected, "{device:?}");
+        let found = ops(&mut session, &inputs);
+        assert_eq!(found.iter().filter(|op| **op == "PackBytes").count(), 1, "{found:?}");
+        assert_eq!(found.last(), Some(&"ByteMatMul"), "{found:?}");
+    }
+}

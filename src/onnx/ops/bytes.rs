@@ -44,9 +44,11 @@ impl<'a> Bytes<'a> {
         Bytes { elements: &quantized.elements, zero_point: quantized.zero_point.as_ref() }
     }
 
-    /// What is taken from elements so that they lie within -128..=127; nothing for elements that are no bytes.
+    /// What is taken from elements so that they lie within -128..=127; nothing for elements that are no bytes, or that have a zero
+    /// point which is none.
     fn shift(self) -> Option<i64> {
         match self.elements.ty {
+            ty if self.zero_point.is_some_and(|z| z.ty != ty) => None,
             ElementType::Int8 => Some(0),
             ElementType::Uint8 => Some(128),
             _ => None,
@@ -169,17 +171,19 @@ pub fn product(cx: &mut Context, a: Bytes, b: Bytes, transposed: bool) -> Traced
 /// channels that most bytes were padding, are left to others.
 pub fn convolution(cx: &mut Context, conv: &Conv, x: Bytes, weight: Bytes) -> Traced<Option<Value>> {
     let (Some(shift), Some(_)) = (x.shift(), weight.shift()) else { return Ok(None) };
-    let ([batch, _, spatial @ ..], [filters, channels, kernel @ ..]) = (&x.elements.shape[..], &weight.elements.shape[..]) else {
+    let ([batch, depth, spatial @ ..], [filters, channels, kernel @ ..]) = (&x.elements.shape[..], &weight.elements.shape[..])
+    else {
         return Ok(None);
     };
+    if conv.groups != 1 || depth != channels || x.elements.is_empty() || weight.elements.is_empty() {
+        return Ok(None);
+    }
     let (batch, filters, channels, taps) = (*batch, *filters, *channels, kernel.iter().product::<usize>());
     let known = |z: Option<&Value>| z.is_none_or(|z| z.len() == 1 && z.constant().is_some());
     let constant = weight.elements.constant().is_some() && x.elements.constant().is_none();
     let row = taps.saturating_mul(row_words(channels));
-    if conv.groups != 1 || channels < LEAST_CHANNELS || row > MOST_WORDS || !constant || !known(x.zero_point) {
-        return Ok(None);
-    }
-    if weight.offset(cx, 0)?.is_some() || x.elements.is_empty() || weight.elements.is_empty() {
+    let suits = channels >= LEAST_CHANNELS && row <= MOST_WORDS && constant && known(x.zero_point);
+    if !suits || weight.offset(cx, 0)?.is_some() {
         return Ok(None);
     }
     let outside = match x.offset(cx, 0)? {
