@@ -3,7 +3,7 @@
 //   x    [N, inputs.., quads] of 16 bytes: the channels of a place
 //   out  [N, outputs, taps, quads], `count` quads
 //
-// axes are depth, height and width. One invocation: one quad.
+// axes are depth, height and width. One invocation: `run` neighbouring quads of one row of taps.
 
 struct Axis {
     input: u32,
@@ -17,11 +17,12 @@ struct Axis {
 }
 
 struct Params {
+    // Runs.
     count: u32,
     quads: u32,
     // What stands around x.
     outside: u32,
-    pad: u32,
+    run: u32,
     axes: array<Axis, 3>,
 }
 
@@ -47,20 +48,32 @@ fn main(
     let depth = params.axes[0];
     let height = params.axes[1];
     let width = params.axes[2];
-    let tap = i / params.quads;
+    let first = i * params.run;
+    let tap = first / params.quads;
     let tap_row = tap / width.kernel;
     let tap_slice = tap_row / height.kernel;
     let window = tap_slice / depth.kernel;
     let row = window / width.output;
     let slice = row / height.output;
     let image = slice / depth.output;
-    let z = source(depth, slice % depth.output, tap_slice % depth.kernel);
-    let y = source(height, row % height.output, tap_row % height.kernel);
-    let at = source(width, window % width.output, tap % width.kernel);
-    if (z < depth.input && y < height.input && at < width.input) {
-        let place = ((image * depth.input + z) * height.input + y) * width.input + at;
-        out[i] = x[place * params.quads + i % params.quads];
-    } else {
-        out[i] = vec4<u32>(params.outside);
+    let z = source(depth, slice - image * depth.output, tap_slice - window * depth.kernel);
+    let y = source(height, row - slice * height.output, tap_row - tap_slice * height.kernel);
+    let inside = z < depth.input && y < height.input;
+    let line = ((image * depth.input + z) * height.input + y) * width.input;
+    let column = window - row * width.output;
+    var tap_column = tap - tap_row * width.kernel;
+    var quad = first - tap * params.quads;
+    for (var n = 0u; n < params.run; n++) {
+        let at = source(width, column, tap_column);
+        var bytes = vec4<u32>(params.outside);
+        if (inside && at < width.input) {
+            bytes = x[(line + at) * params.quads + quad];
+        }
+        out[first + n] = bytes;
+        quad++;
+        if (quad == params.quads) {
+            quad = 0u;
+            tap_column++;
+        }
     }
 }

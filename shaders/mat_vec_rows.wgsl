@@ -1,11 +1,11 @@
 // out[0, n] = tail(sum_k x[0, k] * weight[n, k]) for one token, for devices that run few lanes and pay for barriers.
 //
-//   x       [1, columns] f32 (a provider loads it)
+//   x       [1, columns] f32 (a provider loads it, and may normalise it by the way)
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
 //   out     [1, out_columns] f32
 //
-// One workgroup: 32 weight rows, four a lane, 8 apart. A lane walks its own rows from end to end; activations are loaded
-// once for the four.
+// One workgroup: 32 weight rows, four a lane (a provider says which). A lane walks its own rows from end to end;
+// activations are loaded once for the four.
 
 struct Params {
     tokens: u32,
@@ -14,6 +14,8 @@ struct Params {
     first: u32,
     out_columns: u32,
     groups: u32,
+    // Of the norm, where there is one.
+    epsilon: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -24,20 +26,16 @@ fn row_start(row: u32) -> u32 {
     return min(row, params.rows - 1u) * params.groups;
 }
 
-fn store(row: u32, sum: vec4<f32>) {
-    if (row < params.rows) {
-        let index = params.first + row;
-        out[index] = tail((sum.x + sum.y) + (sum.z + sum.w), index, params.first + row);
-    }
+fn total(sum: vec4<f32>) -> f32 {
+    return (sum.x + sum.y) + (sum.z + sum.w);
 }
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let row = workgroup.x * 32u + lane;
-    let b0 = row_start(row);
-    let b1 = row_start(row + 8u);
-    let b2 = row_start(row + 16u);
-    let b3 = row_start(row + 24u);
+    let b0 = row_start(row_of(workgroup.x, lane, 0u));
+    let b1 = row_start(row_of(workgroup.x, lane, 1u));
+    let b2 = row_start(row_of(workgroup.x, lane, 2u));
+    let b3 = row_start(row_of(workgroup.x, lane, 3u));
     var s0 = vec4<f32>();
     var s1 = vec4<f32>();
     var s2 = vec4<f32>();
@@ -49,8 +47,5 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         s2 = add_products(s2, decode(weight_group(b2 + group)), x);
         s3 = add_products(s3, decode(weight_group(b3 + group)), x);
     }
-    store(row, s0);
-    store(row + 8u, s1);
-    store(row + 16u, s2);
-    store(row + 24u, s3);
+    store_all(workgroup.x, lane, vec4<f32>(total(s0), total(s1), total(s2), total(s3)) * x_scale());
 }

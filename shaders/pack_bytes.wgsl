@@ -35,9 +35,10 @@ fn main(
     if (i >= params.count) {
         return;
     }
-    let inner = i % params.inner;
-    let word = i / params.inner % params.words;
-    let outer = i / params.inner / params.words;
+    let column = i / params.inner;
+    let inner = i - column * params.inner;
+    let outer = column / params.words;
+    let word = column - outer * params.words;
     let k = word * 4u;
     let bytes = vec4<i32>(byte(outer, k, inner), byte(outer, k + 1u, inner), byte(outer, k + 2u, inner), byte(outer, k + 3u, inner));
     packed[(outer * params.inner + inner) * params.words + word] = pack4xI8(bytes);

@@ -20,3 +20,8 @@ fn x_group(token: u32, group: u32, lane: u32) -> Quads {
         subgroupBroadcast(own, 7u),
     );
 }
+
+// What sums over all groups are multiplied with.
+fn x_scale() -> f32 {
+    return 1.0;
+}

@@ -14,3 +14,8 @@ fn x_group(token: u32, group: u32, lane: u32) -> Quads {
     let at = token * (params.columns / 4u) + group * 8u;
     return Quads(x[at], x[at + 1u], x[at + 2u], x[at + 3u], x[at + 4u], x[at + 5u], x[at + 6u], x[at + 7u]);
 }
+
+// What sums over all groups are multiplied with.
+fn x_scale() -> f32 {
+    return 1.0;
+}

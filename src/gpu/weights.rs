@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Origin};
 use crate::plan::{Place, Plan};
 use crate::quant::{self, Format};
-use crate::tensor::{Data, Weight};
+use crate::tensor::{Data, Identity, Weight};
 
 /// Bytes of a buffer that many planes share; larger planes get one of their own.
 const SLAB: u64 = 128 << 20;
@@ -64,9 +64,6 @@ struct State {
     bytes: u64,
 }
 
-/// What [`Weight::identity`] says.
-type Identity = (usize, usize, usize);
-
 /// Told the bytes uploaded so far and the bytes that a call will upload.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
@@ -106,8 +103,8 @@ impl WeightStore {
     pub fn ensure(&self, graph: &Graph, plan: &Plan, progress: Progress<'_>) -> Result<()> {
         let state = &mut *self.lock();
         let mut jobs = Vec::new();
-        for (i, value) in plan.values.iter().enumerate() {
-            let (Place::Weight { chunks, dense }, Origin::Weight(weight)) = (&value.place, &graph.values[i].origin) else {
+        for (value, source) in plan.values.iter().zip(&graph.values) {
+            let (Place::Weight { chunks, dense }, Origin::Weight(weight)) = (&value.place, &source.origin) else {
                 continue;
             };
             let stored = state.stored.entry(weight.identity()).or_default();
@@ -117,7 +114,7 @@ impl WeightStore {
         }
         let total = jobs
             .iter()
-            .map(|(_, _, w, packed, dense)| w.bytes().len() as u64 * (u64::from(packed.is_some()) + u64::from(*dense)))
+            .map(|(_, _, w, packed, dense)| w.byte_len() as u64 * (u64::from(packed.is_some()) + u64::from(*dense)))
             .sum();
         state.expected = jobs.iter().map(|(_, _, w, packed, dense)| slab_bytes(w, *packed, *dense)).sum();
         let mut done = 0;
@@ -135,12 +132,12 @@ impl WeightStore {
             }
             if packed.is_some() {
                 // Only whole weights count as stored, so that a failed upload can be tried again.
-                state.stored.entry(identity).or_default().chunks = chunks;
+                state.stored.entry(identity.clone()).or_default().chunks = chunks;
             }
             if dense {
                 let slice = self.upload_dense(state, name, weight)?;
                 state.stored.entry(identity).or_default().dense = Some(slice);
-                done += weight.bytes().len() as u64;
+                done += weight.byte_len() as u64;
                 progress(done, total);
             }
         }
@@ -180,7 +177,7 @@ impl WeightStore {
             let n = piece.min(rows.len() - start);
             let bytes = weight.row_bytes(rows.start + start..rows.start + start + n);
             planes.iter_mut().zip(format.plane_bytes(n, columns)).for_each(|(p, size)| p.resize(size, 0));
-            quant::pack_rows(dtype, bytes, n, columns, planes.each_mut().map(Vec::as_mut_slice))?;
+            quant::pack_rows(dtype, &bytes, n, columns, planes.each_mut().map(Vec::as_mut_slice))?;
             let before = format.plane_bytes(start, columns);
             for ((slice, data), offset) in slices.iter().zip(&planes).zip(before) {
                 if let Some(slice) = slice {

@@ -88,12 +88,13 @@ fn run_node(
     uses: &mut [usize],
     holder: &mut BTreeMap<ValueId, ValueId>,
 ) -> Result<()> {
-    let updates = node.op.rule().updates().map(|i| node.inputs[i]);
+    let updates = node.op.rule().updates();
+    let updated = |id: &ValueId| updates.iter().any(|(_, input)| node.inputs[*input] == *id);
     let mut inputs = Vec::with_capacity(node.inputs.len());
     for id in &node.inputs {
         uses[id.0] -= 1;
         // The last reader takes the value along, and whoever updates a state takes it whatever reads it had.
-        let last = uses[id.0] == 0 && !holder.values().any(|at| at == id) || updates == Some(*id);
+        let last = uses[id.0] == 0 && !holder.values().any(|at| at == id) || updated(id);
         let tensor = if last { values[id.0].take() } else { values[id.0].clone() };
         inputs.push(match (&graph.value(*id).origin, tensor) {
             (Origin::Weight(weight), _) => Input::Weight(weight.clone()),
@@ -108,8 +109,8 @@ fn run_node(
     for (id, tensor) in node.outputs.iter().zip(outputs) {
         values[id.0] = Some(Arc::new(tensor));
     }
-    if let Some(updated) = updates {
-        holder.values_mut().filter(|at| **at == updated).for_each(|at| *at = node.outputs[0]);
+    for (output, input) in updates {
+        holder.values_mut().filter(|at| **at == node.inputs[*input]).for_each(|at| *at = node.outputs[*output]);
     }
     Ok(())
 }

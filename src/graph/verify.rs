@@ -47,8 +47,8 @@ pub fn verify(graph: &Graph, stage: &str) -> Result<()> {
                 None => return refuse(format!("{label} computes value {}, which does not exist", id.0)),
             }
         }
-        if let Some(i) = node.op.rule().updates() {
-            superseded[node.inputs[i].0] = true;
+        for (_, input) in node.op.rule().updates() {
+            superseded[node.inputs[*input].0] = true;
         }
     }
     if graph.outputs.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
@@ -160,7 +161,13 @@ impl Picture {
     /// # Errors
     /// As [`Picture::decode`].
     pub fn decode_within(bytes: &[u8], max_pixels: u64) -> Result<Self> {
-        let max_pixels = max_pixels.min(MAX_PIXELS);
+        // A panic of the decoders is an error of the file: png 0.18.1 panics at a palette with a part of a colour, zune-jpeg 0.5.15
+        // at sampling factors that do not fit.
+        catch_unwind(AssertUnwindSafe(|| Picture::decoded(bytes, max_pixels.min(MAX_PIXELS))))
+            .unwrap_or_else(|_| Err(Error::format("picture file", "the decoder failed on it")))
+    }
+
+    fn decoded(bytes: &[u8], max_pixels: u64) -> Result<Self> {
         let format = Format::of_bytes(bytes)?;
         let fail = |e| decoding_error(format, e);
         let reader = match format {
@@ -175,11 +182,6 @@ impl Picture {
                 "{} picture of {width} x {height} pixels; the limit is {max_pixels} pixels",
                 format.name()
             )));
-        }
-        if format == Format::Png
-            && let Some(length) = palettes(bytes).find(|length| !length.is_multiple_of(3))
-        {
-            return Err(Error::format("PNG picture", format!("a palette of {length} bytes, which are no whole colours")));
         }
         if format == Format::Jpeg && !jpeg_ends(bytes) {
             return Err(Error::format("JPEG picture", format!("no end of image within its {} bytes", bytes.len())));
@@ -262,20 +264,6 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
         }
     }
     false
-}
-
-/// The bytes in each palette of a PNG file. One with a part of a colour makes the decoder of png 0.18.1 panic.
-fn palettes(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    let chunks = std::iter::from_fn(move || {
-        let (length, after) = rest.split_first_chunk()?;
-        let (kind, after) = after.split_first_chunk::<4>()?;
-        let length = u32::from_be_bytes(*length);
-        // Data and checksum.
-        rest = after.get(usize::try_from(length).ok()?.checked_add(4)?..).unwrap_or_default();
-        Some((*kind, length))
-    });
-    chunks.filter(|(kind, _)| kind == b"PLTE").map(|(_, length)| length)
 }
 
 /// Blends with white by each pixel's alpha, rounded.

@@ -6,10 +6,12 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::formats::Gguf;
 use crate::graph::{GraphBuilder, ValueId};
+use crate::kernel::Expr;
 use crate::kernel::expr::Function;
-use crate::ops::{Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, Pairing, RmsNorm, Rope, rope};
+use crate::ops::{Attention, CacheWrite, Elementwise, Embed, GatherRows, MatMul, Pairing, RmsNorm, Rope, RopeCache, rope};
 use crate::session::pages::{CacheShape, PAGE};
 use crate::shape::Dim;
+use crate::tensor::Weight;
 
 /// Contexts beyond this are cut, so that a file's claim cannot make the rotary table large: with the largest head it
 /// stays below 64 MiB.
@@ -165,44 +167,95 @@ struct Layer<'a, 'b> {
 
 impl Layer<'_, '_> {
     fn build(mut self, h: ValueId, table: ValueId, cache: &CacheShape, cache_dtype: DType) -> Result<ValueId> {
-        let &Llama { heads, kv_heads, head_dim, rope_dim, .. } = self.model;
+        let &Llama { heads, kv_heads, head_dim, .. } = self.model;
         let &StepInputs { slots, positions, blocks, .. } = self.inputs;
 
         let x = self.norm("attn_norm", h)?;
-        let q = self.product("attn_q", x)?; // [T, heads * head_dim]
-        let k = self.product("attn_k", x)?; // [T, kv_heads * head_dim]
-        let v = self.product("attn_v", x)?; // [T, kv_heads * head_dim]
-        let turn = Rope { head_dim, dim: rope_dim, pairing: Pairing::Interleaved };
-        let q = self.b.one(self.name("rope_q"), turn.clone(), &[q, positions, table])?;
-        let k = self.b.one(self.name("rope_k"), turn, &[k, positions, table])?;
-
         let pool: [Dim; 4] = [cache.pages().into(), kv_heads.into(), PAGE.into(), head_dim.into()];
         let keys = self.b.state(self.name("cache_k"), cache_dtype, pool.clone());
         let values = self.b.state(self.name("cache_v"), cache_dtype, pool);
-        let keys = self.b.one(self.name("write_k"), CacheWrite, &[k, keys, slots, positions, blocks])?;
-        let values = self.b.one(self.name("write_v"), CacheWrite, &[v, values, slots, positions, blocks])?;
+        let [q, keys, values] = match self.weights(["attn_q", "attn_k", "attn_v"])? {
+            [q, k, v] if [&k, &v].iter().all(|w| w.dtype() == q.dtype() && w.columns() == q.columns()) => {
+                let qkv = self.multiply("attn_qkv", MatMul::plain(), x, Weight::stacked(&[&q, &k, &v])?)?;
+                self.turn_and_store(qkv, table, keys, values)?
+            }
+            weights => self.turn_and_store_apart(x, weights, table, keys, values)?,
+        };
         let attention = Attention { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() };
         let a = self.b.one(self.name("attn"), attention, &[q, keys, values, slots, positions, blocks])?;
         let a = self.product("attn_output", a)?; // [T, width]
         let h = self.b.one(self.name("attn_residual"), Elementwise::add(), &[a, h])?;
 
         let x = self.norm("ffn_norm", h)?;
-        let gate = self.product("ffn_gate", x)?; // [T, feed_forward]
-        let up = self.product("ffn_up", x)?;
-        let x = self.b.one(self.name("ffn_act"), Elementwise::gated(Function::Silu), &[gate, up])?;
+        let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
+        let x = match self.weights(["ffn_gate", "ffn_up"])? {
+            [gates, ups] if gates.dtype() == ups.dtype() && gates.shape() == ups.shape() => {
+                let op = MatMul { paired: true, tail: gate, ..MatMul::plain() };
+                self.multiply("ffn_gate_up", op, x, Weight::interleaved(&[&gates, &ups])?)? // [T, feed_forward]
+            }
+            [gates, ups] => {
+                let gates = self.multiply("ffn_gate", MatMul::plain(), x, gates)?; // [T, feed_forward]
+                let ups = self.multiply("ffn_up", MatMul::plain(), x, ups)?;
+                self.b.one(self.name("ffn_act"), Elementwise::from(gate), &[gates, ups])?
+            }
+        };
         let x = self.product("ffn_down", x)?; // [T, width]
         self.b.one(self.name("ffn_residual"), Elementwise::add(), &[x, h])
+    }
+
+    fn rope(&self) -> Rope {
+        Rope { head_dim: self.model.head_dim, dim: self.model.rope_dim, pairing: Pairing::Interleaved }
+    }
+
+    /// From the columns of one product to turned queries and the caches after the step.
+    fn turn_and_store(&mut self, qkv: ValueId, table: ValueId, keys: ValueId, values: ValueId) -> Result<[ValueId; 3]> {
+        let &Llama { heads, kv_heads, .. } = self.model;
+        let &StepInputs { slots, positions, blocks, .. } = self.inputs;
+        let op = RopeCache { heads, kv_heads, rope: self.rope() };
+        let outputs = self.b.node(self.name("rope_cache"), op, &[qkv, positions, table, keys, values, slots, blocks])?;
+        outputs.try_into().map_err(|_| Error::invalid("llama", "the op has other outputs"))
+    }
+
+    /// The same where the weights are of several types, as in mixtures of k-quants, and so need several products.
+    fn turn_and_store_apart(
+        &mut self,
+        x: ValueId,
+        weights: [Weight; 3],
+        table: ValueId,
+        keys: ValueId,
+        values: ValueId,
+    ) -> Result<[ValueId; 3]> {
+        let &StepInputs { slots, positions, blocks, .. } = self.inputs;
+        let [q, k, v] = weights;
+        let q = self.multiply("attn_q", MatMul::plain(), x, q)?; // [T, heads * head_dim]
+        let k = self.multiply("attn_k", MatMul::plain(), x, k)?; // [T, kv_heads * head_dim]
+        let v = self.multiply("attn_v", MatMul::plain(), x, v)?; // [T, kv_heads * head_dim]
+        let q = self.b.one(self.name("rope_q"), self.rope(), &[q, positions, table])?;
+        let k = self.b.one(self.name("rope_k"), self.rope(), &[k, positions, table])?;
+        let keys = self.b.one(self.name("write_k"), CacheWrite, &[k, keys, slots, positions, blocks])?;
+        let values = self.b.one(self.name("write_v"), CacheWrite, &[v, values, slots, positions, blocks])?;
+        Ok([q, keys, values])
     }
 
     fn name(&self, what: &str) -> String {
         format!("blk.{}.{what}", self.i)
     }
 
-    fn product(&mut self, what: &str, x: ValueId) -> Result<ValueId> {
+    fn weights<const N: usize>(&self, what: [&str; N]) -> Result<[Weight; N]> {
+        let weights = what.map(|what| self.tensors.require(&format!("{}.weight", self.name(what))));
+        let weights = weights.into_iter().collect::<Result<Vec<Weight>>>()?;
+        weights.try_into().map_err(|_| Error::invalid("llama", "a weight is missing"))
+    }
+
+    fn multiply(&mut self, what: &str, op: MatMul, x: ValueId, weight: Weight) -> Result<ValueId> {
         let name = self.name(what);
-        let weight = self.tensors.require(&format!("{name}.weight"))?;
         let weight = self.b.weight(format!("{name}.weight"), weight);
-        self.b.one(name, MatMul::plain(), &[x, weight])
+        self.b.one(name, op, &[x, weight])
+    }
+
+    fn product(&mut self, what: &str, x: ValueId) -> Result<ValueId> {
+        let [weight] = self.weights([what])?;
+        self.multiply(what, MatMul::plain(), x, weight)
     }
 
     fn norm(&mut self, what: &str, x: ValueId) -> Result<ValueId> {

@@ -6,6 +6,7 @@ use super::conv::geometry::{Axis, Window, constant, three};
 use super::{Input, Lowering, Rule, Tolerance};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::kernel::caps::Width;
 use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::Tensor;
@@ -121,8 +122,16 @@ impl Rule for ByteWindows {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, out) = (&cx.inputs[0], &cx.outputs[0]);
         let axes = self.axes(&x.shape)?;
-        let count = out.len() / 4;
-        let mut params = vec![count as u32, x.columns() as u32 / 4, self.fill() as u32, 0];
+        let quads = x.columns() / 4;
+        // By reasoning: neighbours on wide devices write neighbouring quads; on narrow ones the divisions that find a place cost more
+        // than a copy, and are made once for a row of taps.
+        let run = match cx.caps.width {
+            Width::Wide => 1,
+            Width::Narrow => axes[2].kernel * quads,
+        };
+        cx.check_iterations(run)?;
+        let count = out.len() / 4 / run.max(1);
+        let mut params = [count as u32, quads as u32, self.fill() as u32, run as u32].to_vec();
         params.extend(axes.iter().flat_map(Axis::words));
         let grid = linear_grid(count.div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
         cx.emit(Dispatch::new(Kernel::new("byte_windows"), params, grid).read(x.value).write(out.value));

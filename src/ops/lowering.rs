@@ -79,9 +79,35 @@ pub struct Lowering<'a> {
     pub outputs: &'a [Operand],
     /// What was emitted so far.
     pub dispatches: Vec<Dispatch>,
+    /// Values that only this op's dispatches use.
+    pub scratch: Scratch,
+}
+
+/// Storage that one op's dispatches hand over among themselves.
+#[derive(Clone, Debug)]
+pub struct Scratch {
+    /// The plan's index of the next one.
+    next: usize,
+    /// Those asked for, in order.
+    pub operands: Vec<Operand>,
+}
+
+impl Scratch {
+    /// None yet; the first will be the plan's value `next`.
+    pub fn from(next: usize) -> Self {
+        Scratch { next, operands: Vec::new() }
+    }
 }
 
 impl Lowering<'_> {
+    /// A value that lives for this op alone.
+    pub fn scratch(&mut self, dtype: DType, shape: &[usize]) -> Operand {
+        let operand = Operand { value: self.scratch.next, dtype, shape: shape.to_vec(), chunks: Vec::new() };
+        self.scratch.next += 1;
+        self.scratch.operands.push(operand.clone());
+        operand
+    }
+
     /// Emits a dispatch; one without workgroups is dropped.
     pub fn emit(&mut self, dispatch: Dispatch) {
         if dispatch.grid.iter().all(|n| *n > 0) {

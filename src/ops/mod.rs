@@ -43,6 +43,7 @@ mod reverse_rows;
 mod rms_norm;
 pub mod roi_align;
 pub mod rope;
+mod rope_cache;
 pub mod scatter;
 mod scatter_elements;
 mod scatter_nd;
@@ -93,6 +94,7 @@ pub use reverse_rows::ReverseRows;
 pub use rms_norm::RmsNorm;
 pub use roi_align::RoiAlign;
 pub use rope::{Pairing, Rope};
+pub use rope_cache::RopeCache;
 pub use scatter_elements::ScatterElements;
 pub use scatter_nd::ScatterNd;
 pub use softmax::Softmax;
@@ -162,6 +164,12 @@ impl Input {
     }
 }
 
+impl From<Tensor> for Input {
+    fn from(tensor: Tensor) -> Self {
+        Input::Tensor(Arc::new(tensor))
+    }
+}
+
 /// How far an output of a device may be from the reference's.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tolerance {
@@ -211,9 +219,9 @@ pub trait Rule {
     /// [`Error::Unsupported`] when no kernel can do it within the device's limits.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()>;
 
-    /// The input whose storage output 0 takes over, for ops that update a state.
-    fn updates(&self) -> Option<usize> {
-        None
+    /// Outputs that take over the storage of an input, each with that input, for ops that update states.
+    fn updates(&self) -> &'static [(usize, usize)] {
+        &[]
     }
 
     /// The input whose elements, in whose place, output 0 is.
@@ -294,6 +302,7 @@ ops! {
     RmsNorm,
     RoiAlign,
     Rope,
+    RopeCache,
     ScatterElements,
     ScatterNd,
     Softmax,

@@ -1,9 +1,9 @@
 //! Root-mean-square normalisation of rows.
 
-use super::{Input, Lowering, Rule, Tolerance, expect, operands, sum_error};
+use super::{Input, Lowering, Operand, ROUNDING, Rule, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel};
+use crate::kernel::{Dispatch, Kernel, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
@@ -14,6 +14,22 @@ use crate::tensor::Tensor;
 pub struct RmsNorm {
     /// Added to the mean square.
     pub epsilon: f32,
+}
+
+impl RmsNorm {
+    /// Computes `out` of `x` and `gain`.
+    pub(super) fn dispatch(&self, cx: &Lowering<'_>, x: &Operand, gain: &Operand, out: &Operand) -> Dispatch {
+        let kernel = cx.reduction(Kernel::new("rms_norm"), cx.row_lanes(x.columns()));
+        let params = vec![x.rows() as u32, x.columns() as u32, self.epsilon.to_bits()];
+        let grid = linear_grid(x.rows(), cx.caps);
+        Dispatch::new(kernel, params, grid).read(x.value).constant(gain.value).write(out.value)
+    }
+
+    /// The relative error of a device's results of rows of `columns` elements: all squares have one sign, so the mean is off by
+    /// [`sum_error`] of itself, its root by half of that; `inverseSqrt` may be two units off, and two products round.
+    pub(super) fn relative_error(columns: usize) -> f32 {
+        sum_error(columns) + 8.0 * ROUNDING
+    }
 }
 
 impl Rule for RmsNorm {
@@ -37,19 +53,14 @@ impl Rule for RmsNorm {
         Ok(vec![Tensor::f32(x.shape(), out)?])
     }
 
-    /// All squares have one sign, so the mean is off by [`sum_error`] of itself, its root by half of that; `inverseSqrt`
-    /// may be two units off, and two products round.
     fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
-        let relative = sum_error(inputs[0].tensor()?.columns()) + 8.0 * super::ROUNDING;
+        let relative = RmsNorm::relative_error(inputs[0].tensor()?.columns());
         Ok(vec![Tolerance::Absolute(outputs[0].as_f32()?.iter().map(|v| relative * v.abs() + f32::MIN_POSITIVE).collect())])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, gain, out) = (&cx.inputs[0], &cx.inputs[1], &cx.outputs[0]);
-        let kernel = cx.reduction(Kernel::new("rms_norm"), cx.row_lanes(x.columns()));
-        let params = vec![x.rows() as u32, x.columns() as u32, self.epsilon.to_bits()];
-        let grid = crate::kernel::linear_grid(x.rows(), cx.caps);
-        cx.emit(Dispatch::new(kernel, params, grid).read(x.value).constant(gain.value).write(out.value));
+        cx.emit(self.dispatch(cx, x, gain, out));
         Ok(())
     }
 

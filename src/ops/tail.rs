@@ -27,6 +27,7 @@ pub fn access(operand: &Shape, out: &Shape, channel: usize) -> Option<Access> {
     (channel >= skipped && operand.0.iter().enumerate().all(channels)).then_some(Access::Channel)
 }
 
+<<<<<<< HEAD
 /// What the elements of an output have in common with those of a tail's operands.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -88,6 +89,30 @@ pub(super) fn check(op: &str, tail: &Expr, operands: &[&TensorType], out: &Shape
     match Frame::floats(out.clone(), channel).check(op, tail, operands)? {
         Kind::Float => Ok(()),
         Kind::Int => Err(Error::shape(op, format!("the tail '{tail}' yields integers"))),
+=======
+/// Refuses a tail of one computed value that does not yield a float, or operands that it cannot read.
+pub(super) fn check(op: &str, tail: &Expr, operands: &[&TensorType], out: &Shape, channel: usize) -> Result<()> {
+    check_given(op, tail, 1, operands, out, channel)
+}
+
+/// [`check`] of a tail of the first `given` operands, which the op computes.
+pub(super) fn check_given(
+    op: &str,
+    tail: &Expr,
+    given: usize,
+    operands: &[&TensorType],
+    out: &Shape,
+    channel: usize,
+) -> Result<()> {
+    let kinds = operands.iter().map(|t| kind_of(op, t)).collect::<Result<Vec<_>>>()?;
+    let kind = |i: u32| (i as usize).checked_sub(given).map_or(Some(Kind::Float), |i| kinds.get(i).copied());
+    if (tail.operands() as usize).max(given) != operands.len() + given || tail.kind(&kind) != Some(Kind::Float) {
+        return Err(Error::shape(op, format!("the tail '{tail}' cannot be taken of {} further operands", operands.len())));
+    }
+    match operands.iter().find(|t| access(&t.shape, out, channel).is_none()) {
+        Some(t) => Err(Error::shape(op, format!("the tail's operand {t} does not go with the output {out}"))),
+        None => Ok(()),
+>>>>>>> main
     }
 }
 
@@ -107,6 +132,7 @@ impl<'a> Applied<'a> {
         Self::within(&Frame::floats(Shape::from(out), channel), expr, inputs)
     }
 
+<<<<<<< HEAD
     /// For an output within `frame`, whose dimensions are constants.
     pub fn within(frame: &Frame, expr: &'a Expr, inputs: &'a [Input]) -> Result<Self> {
         let operand = |input: &'a Input| {
@@ -123,6 +149,14 @@ impl<'a> Applied<'a> {
 
     fn operand(&self, o: u32, index: usize, value: Scalar) -> Scalar {
         let Some((tensor, access)) = o.checked_sub(1).map(|o| &self.operands[o as usize]) else { return value };
+=======
+    /// Operand `o` beside element `index`, after those that are `given`.
+    fn operand(&self, o: u32, index: usize, given: &[f32]) -> Scalar {
+        if let Some(value) = given.get(o as usize) {
+            return Scalar::Float(*value);
+        }
+        let (tensor, access) = &self.operands[o as usize - given.len()];
+>>>>>>> main
         let at = match access {
             Access::Element | Access::Strided(_) => index,
             Access::Channel => index / self.channels.1 % self.channels.0,
@@ -139,12 +173,21 @@ impl<'a> Applied<'a> {
 
     /// The tail's value for element `index`, for which the op computed `value`.
     pub fn value(&self, index: usize, value: f32) -> f32 {
+<<<<<<< HEAD
         self.scalar(index, Scalar::Float(value)).float()
     }
 
     /// As [`Applied::value`], of either kind.
     pub fn scalar(&self, index: usize, value: Scalar) -> Scalar {
         self.expr.eval(&|o| self.operand(o, index, value))
+=======
+        self.value_of(index, &[value])
+    }
+
+    /// The tail's value for element `index`, for which the op computed all of `given`.
+    pub fn value_of(&self, index: usize, given: &[f32]) -> f32 {
+        self.expr.eval(&|o| self.operand(o, index, given)).float()
+>>>>>>> main
     }
 
     /// Takes the tail of all elements of an output that the op computed.
@@ -161,18 +204,43 @@ impl<'a> Applied<'a> {
 
     /// How far the tail's value may be off when `value` is off by `error`.
     pub fn bound(&self, index: usize, value: f32, error: f32) -> f32 {
+<<<<<<< HEAD
         self.scalar_bound(index, Scalar::Float(value), error)
     }
 
     /// As [`Applied::bound`], of either kind.
     pub fn scalar_bound(&self, index: usize, value: Scalar, error: f32) -> f32 {
         self.expr.bound(&|o| self.operand(o, index, value), &|o| if o == 0 { error } else { 0.0 }).1
+=======
+        self.bound_of(index, &[value], &[error])
+    }
+
+    /// How far the tail's value may be off when each of `given` is off by its place in `errors`.
+    pub fn bound_of(&self, index: usize, given: &[f32], errors: &[f32]) -> f32 {
+        let error = |o: u32| errors.get(o as usize).copied().unwrap_or(0.0);
+        self.expr.bound(&|o| self.operand(o, index, given), &error).1
+>>>>>>> main
     }
 }
 
-/// The kernel's tail for an output of shape `out` whose channels are dimension `channel`.
+/// The kernel's tail of one computed value, for an output of shape `out` whose channels are dimension `channel`.
 pub(super) fn lower(expr: &Expr, operands: &[Operand], out: &Operand, channel: usize) -> Result<Tail> {
+<<<<<<< HEAD
     Frame::floats(Shape::from(&out.shape[..]), channel).lower(expr, operands)
+=======
+    lower_given(expr, 1, operands, out, channel)
+}
+
+/// [`lower`] of a tail of the first `given` operands, which the kernel computes.
+pub(super) fn lower_given(expr: &Expr, given: u32, operands: &[Operand], out: &Operand, channel: usize) -> Result<Tail> {
+    let shape = Shape::from(&out.shape[..]);
+    let operand = |operand: &Operand| {
+        let access = access(&Shape::from(&operand.shape[..]), &shape, channel);
+        let access = access.ok_or_else(|| Error::shape("tail", "an operand does not go with the output"))?;
+        Ok(TailOperand { kind: super::kind(operand.dtype), access })
+    };
+    Ok(Tail { expr: expr.clone(), operands: operands.iter().map(operand).collect::<Result<_>>()?, given })
+>>>>>>> main
 }
 
 /// Binds the operands that the tail reads.

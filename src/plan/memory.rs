@@ -52,11 +52,12 @@ pub fn layout(lifetimes: &[Lifetime]) -> (Vec<u64>, u64) {
     (offsets, end)
 }
 
-/// Places every value that a node computes and that is not a state; returns the arena's bytes and the sum of all sizes.
+/// Places every value that a node computes and that is not a state, and after the graph's values the scratch of the nodes
+/// `scratch`; returns the arena's bytes and the sum of all sizes.
 ///
 /// # Errors
 /// [`Error::Unsupported`] when a value exceeds a binding, or the arena a buffer, of the device.
-pub fn place_activations(graph: &Graph, values: &mut [PlanValue], caps: &Caps) -> Result<(u64, u64)> {
+pub fn place_activations(graph: &Graph, values: &mut [PlanValue], scratch: &[usize], caps: &Caps) -> Result<(u64, u64)> {
     let end = graph.nodes.len();
     let roots = roots(graph);
     let mut last_use: Vec<usize> = vec![0; values.len()];
@@ -72,6 +73,11 @@ pub fn place_activations(graph: &Graph, values: &mut [PlanValue], caps: &Caps) -
             let bytes = values[id.0].bytes().next_multiple_of(u64::from(caps.storage_align.max(16)));
             lifetimes.push(Lifetime { value: id.0, bytes, first, last: last_use[id.0] });
         }
+    }
+    for (value, node) in (graph.values.len()..).zip(scratch) {
+        check_binding(&values[value], caps)?;
+        let bytes = values[value].bytes().next_multiple_of(u64::from(caps.storage_align.max(16)));
+        lifetimes.push(Lifetime { value, bytes, first: *node, last: *node });
     }
     let (offsets, arena) = layout(&lifetimes);
     if arena > caps.max_buffer {

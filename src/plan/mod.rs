@@ -17,6 +17,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Origin};
 use crate::kernel::{Caps, Dispatch, Resource};
+use crate::ops::lowering::Scratch;
 use crate::ops::{Lowering, Operand};
 use crate::shape::Symbols;
 
@@ -52,7 +53,7 @@ pub enum Place {
 /// A value with its shape resolved and its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanValue {
-    /// The graph's name.
+    /// The graph's name, or that of the node whose scratch it is.
     pub name: String,
     /// Element type.
     pub dtype: DType,
@@ -89,7 +90,7 @@ pub struct Step {
 pub struct Plan {
     /// What the graph's symbols stand for.
     pub symbols: Symbols,
-    /// All values, by the graph's indices.
+    /// All values, by the graph's indices, and after them the scratch values of single nodes.
     pub values: Vec<PlanValue>,
     /// What runs, in order.
     pub steps: Vec<Step>,
@@ -118,15 +119,18 @@ impl Plan {
 pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
     let operands = resolve(graph, symbols, caps)?;
     let mut steps = Vec::with_capacity(graph.nodes.len());
+    let mut scratch = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate() {
         let pick = |ids: &[crate::graph::ValueId]| ids.iter().map(|id| operands[id.0].clone()).collect::<Vec<Operand>>();
         let (inputs, outputs) = (pick(&node.inputs), pick(&node.outputs));
-        let mut cx = Lowering { caps, inputs: &inputs, outputs: &outputs, dispatches: Vec::new() };
+        let next = Scratch::from(operands.len() + scratch.len());
+        let mut cx = Lowering { caps, inputs: &inputs, outputs: &outputs, dispatches: Vec::new(), scratch: next };
         node.op.rule().lower(&mut cx).map_err(|e| match e {
             Error::Unsupported(what) => Error::Unsupported(format!("{what}, in {} '{}'", node.op.name(), node.name)),
             other => other,
         })?;
         let dispatches = cx.dispatches;
+        scratch.extend(cx.scratch.operands.into_iter().map(|operand| (index, operand)));
         let shapes = |list: &[Operand]| list.iter().map(|o| o.shape.clone()).collect::<Vec<_>>();
         let flops = node.op.rule().flops(&shapes(&inputs), &shapes(&outputs));
         steps.push(Step { node: index, name: node.name.clone(), op: node.op.name().into(), dispatches, flops });
@@ -134,12 +138,17 @@ pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
     let mut values: Vec<PlanValue> = (graph.values.iter().zip(operands))
         .map(|(v, o)| PlanValue { name: v.name.clone(), dtype: v.ty.dtype, shape: o.shape, place: weights::place(v, o.chunks) })
         .collect();
+    let users: Vec<usize> = scratch.iter().map(|(node, _)| *node).collect();
+    values.extend(scratch.into_iter().map(|(node, o)| {
+        let name = format!("{} (scratch)", graph.nodes[node].name);
+        PlanValue { name, dtype: o.dtype, shape: o.shape, place: Place::Unused }
+    }));
     weights::note_forms(&mut values, &steps);
     check_bindings(&steps, &values, caps)?;
     place_states(graph, &mut values);
     let input_bytes = place_inputs(graph, &mut values, caps)?;
     let outputs: Vec<usize> = graph.outputs.iter().map(|id| id.0).collect();
-    let (arena_bytes, unshared_bytes) = memory::place_activations(graph, &mut values, caps)?;
+    let (arena_bytes, unshared_bytes) = memory::place_activations(graph, &mut values, &users, caps)?;
     Ok(Plan { symbols: symbols.clone(), values, steps, input_bytes, arena_bytes, unshared_bytes, outputs })
 }
 
@@ -164,8 +173,8 @@ fn place_states(graph: &Graph, values: &mut [PlanValue]) {
         }
     }
     for node in &graph.nodes {
-        if let Some(i) = node.op.rule().updates() {
-            values[node.outputs[0].0].place = values[node.inputs[i].0].place.clone();
+        for (output, input) in node.op.rule().updates() {
+            values[node.outputs[*output].0].place = values[node.inputs[*input].0].place.clone();
         }
     }
 }

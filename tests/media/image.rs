@@ -115,14 +115,18 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, &byte| (0..8).fold(sum ^ u32::from(byte), step))
 }
 
+/// Both files make their decoder panic.
 #[test]
-fn a_palette_that_ends_amidst_a_colour_is_refused() {
+fn a_decoder_that_panics_refuses_the_file() {
     // The checksums are right.
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x03\0\0\0\x28\xcb\x34\xbb\
         \0\0\0\x04PLTE\x01\x02\x03\x04\x23\xdb\x8a\xab\
         \0\0\0\x0aIDAT\x78\x9c\x63\x60\0\0\0\x02\0\x01\x48\xaf\xa4\x71\0\0\0\0IEND\xae\x42\x60\x82";
-    let error = Picture::decode(png).unwrap_err();
-    assert_eq!(error.to_string(), "malformed PNG picture: a palette of 4 bytes, which are no whole colours");
+    let jpeg = std::fs::read(path("hostile.jpg")).unwrap();
+    for bytes in [&png[..], &jpeg] {
+        let error = Picture::decode(bytes).unwrap_err();
+        assert_eq!(error.to_string(), "malformed picture file: the decoder failed on it");
+    }
 }
 
 #[test]

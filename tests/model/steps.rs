@@ -70,7 +70,7 @@ fn a_wrong_weight_is_found_and_named() {
     let (tiny, cache) = (Tiny::default(), CacheShape { slots: 1, context: 64 });
     let file = Gguf::from_bytes(tiny.gguf(), "tiny.gguf").unwrap();
     let (mut graph, _) = LanguageModel::from_gguf(file).unwrap().graph(&cache, DType::F16).unwrap();
-    let at = graph.find("blk.1.ffn_gate.weight").unwrap();
+    let at = graph.find("blk.1.attn_output.weight").unwrap();
     let Origin::Weight(weight) = &graph.value(at).origin else { panic!("not a weight") };
     let right = weight.bytes().to_vec();
     let mut wrong = right.clone();
@@ -92,6 +92,6 @@ fn a_wrong_weight_is_found_and_named() {
         bytes.lies.store(false, Ordering::SeqCst);
         let error = device.check(&request, &inputs, &mut |_| {}).unwrap_err();
         let Error::Check(text) = &error else { panic!("{error}") };
-        assert!(text.contains("MatMul 'blk.1.ffn_gate") && text.contains("element 3 "), "{text}");
+        assert!(text.contains("MatMul 'blk.1.attn_output") && text.contains("element 3 "), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use wavelane::dtype::DType;
 use wavelane::gpu::{Runner, WeightStore};
 use wavelane::graph::GraphBuilder;
 use wavelane::ops::cache_write::NO_SLOT;
-use wavelane::ops::{Attention, CacheWrite};
+use wavelane::ops::{Attention, CacheWrite, Pairing, Rope, RopeCache, rope};
 use wavelane::plan::Request;
 use wavelane::shape::Symbols;
 use wavelane::tensor::Tensor;
@@ -30,6 +30,26 @@ fn writes_reach_their_page_and_touch_nothing_else() {
             let (slots, positions) = ([0, 1, NO_SLOT, 1, 0], [0, 17, 3, 47, 15]);
             let operands = vec![input(&[5, heads * dim], 1), state, ids(&slots), ids(&positions), blocks()];
             cases.push(Case::new(format!("cache write {dtype} {heads} x {dim}"), CacheWrite, operands));
+        }
+    }
+    check(&cases);
+}
+
+#[test]
+fn turned_queries_and_keys_and_values_reach_their_places() {
+    let mut cases = Vec::new();
+    for dtype in [DType::F32, DType::F16] {
+        for pairing in [Pairing::Interleaved, Pairing::Halves] {
+            for (heads, kv_heads, head_dim, dim) in [(1, 1, 4, 4), (9, 3, 64, 64), (3, 1, 20, 12), (4, 2, 8, 6)] {
+                let frequencies: Vec<f64> = (0..dim / 2).map(|i| 100f64.powf(-(i as f64) / dim as f64)).collect();
+                let table = Operand::Weight(rope::table(&frequencies, 512).unwrap());
+                let cache = || Operand::State(dtype, vec![6, kv_heads, 32, head_dim]);
+                let (slots, positions) = ([0, 1, NO_SLOT, 1, 0], [0, 65, 3, 95, 31]);
+                let qkv = input(&[5, (heads + 2 * kv_heads) * head_dim], 1);
+                let operands = vec![qkv, ids(&positions), table, cache(), cache(), ids(&slots), blocks()];
+                let op = RopeCache { heads, kv_heads, rope: Rope { head_dim, dim, pairing } };
+                cases.push(Case::new(format!("{op:?} {dtype}"), op, operands));
+            }
         }
     }
     check(&cases);

@@ -3,9 +3,9 @@
 use wavelane::dtype::DType;
 use wavelane::kernel::Expr;
 use wavelane::kernel::expr::Function;
-use wavelane::ops::{Embed, MatMul};
+use wavelane::ops::{Embed, MatMul, RmsNorm};
 
-use crate::harness::{Case, check, check_with, ids, input, weight};
+use crate::harness::{Case, check, check_with, ids, input, vector, weight};
 
 /// `[T, N]` that hurt: single, odd, prime, a tile (64) and one more.
 const SIZES: [(usize, usize); 9] = [(1, 1), (1, 7), (2, 65), (3, 64), (5, 13), (8, 67), (9, 66), (65, 129), (64, 64)];
@@ -63,10 +63,45 @@ fn tails_are_applied_to_every_sum() {
         for (t, n) in [(1, 5), (7, 65), (66, 130)] {
             let mut operands = vec![input(&[t, 96], 1), weight(DType::Q4_1, n, 96, 2)];
             operands.extend((1..tail.operands()).map(|i| input(&[t, n], u64::from(i) + 3)));
-            cases.push(Case::new(format!("tail {tail} T={t} N={n}"), MatMul { tail: tail.clone() }, operands));
+            cases.push(Case::new(format!("tail {tail} T={t} N={n}"), MatMul { tail: tail.clone(), ..MatMul::plain() }, operands));
         }
     }
     check(&cases);
+}
+
+/// Norms before, pairs after, both: by themselves for one token where the kernel does it, in steps elsewhere.
+#[test]
+fn norms_and_pairs_are_part_of_the_product() {
+    let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
+    let with = |n: u32| Expr::sum(Expr::product(gate.clone(), Expr::operand(2)), Expr::operand(n));
+    let mut cases = Vec::new();
+    for (norm, paired) in [(true, false), (false, true), (true, true)] {
+        let tail = if paired { gate.clone() } else { Expr::operand(0) };
+        let norm = norm.then_some(RmsNorm { epsilon: 1e-5 });
+        let op = MatMul { norm: norm.clone(), paired, tail };
+        for (dtype, k) in [(DType::Q4_1, 96), (DType::F32, 33), (DType::F16, 64), (DType::Q6_K, 256)] {
+            for (t, n) in [(1, 1), (1, 17), (1, 70), (2, 33), (9, 66), (67, 64)] {
+                let rows = n * op.sums();
+                let mut operands = vec![input(&[t, k], 1), weight(dtype, rows, k, 2)];
+                operands.extend(norm.as_ref().map(|_| vector(k, 3)));
+                cases.push(Case::new(
+                    format!("norm {} paired {paired} {dtype} T={t} N={n} K={k}", norm.is_some()),
+                    op.clone(),
+                    operands,
+                ));
+            }
+        }
+    }
+    // Tails that read more than the pair.
+    for t in [1, 3] {
+        let operands = vec![input(&[t, 64], 1), weight(DType::Q8_0, 60, 64, 2), input(&[t, 30], 3), input(&[30], 4)];
+        let op = MatMul { paired: true, tail: with(3), ..MatMul::plain() };
+        cases.push(Case::new(format!("pairs with a longer tail T={t}"), op, operands));
+    }
+    check(&cases);
+    let tall: Vec<Case> = cases.into_iter().filter(|c| c.name.contains("N=70")).collect();
+    // Bindings of 2 KiB cut the weights into chunks, some of them of an odd number of rows.
+    check_with(&tall, |c| c.max_binding = 2 << 10);
 }
 
 #[test]

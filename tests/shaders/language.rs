@@ -17,7 +17,7 @@ pub fn graphs() -> Vec<Graph> {
         let depths: &[usize] = if dtype.block().0 == 1 { &[33, 64, 1024] } else { &[256, 1024] };
         for (tail, k) in tails.iter().flat_map(|t| depths.iter().map(move |k| (t, *k))) {
             for t in [1, 2, 3, 5, 8, 9, 70] {
-                graphs.push(one(MatMul { tail: tail.clone() }, |b| {
+                graphs.push(one(MatMul { tail: tail.clone(), ..MatMul::plain() }, |b| {
                     let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, 80, k))];
                     ids.extend((1..tail.operands()).map(|i| b.input(format!("{i}"), DType::F32, &[t, 80][..])));
                     ids
@@ -36,6 +36,18 @@ pub fn graphs() -> Vec<Graph> {
         graphs.push(one(GatherRows, |b| vec![x(b), b.input("r", DType::U32, &[2][..])]));
         graphs.extend([1, 3, 64, 256, 1024].iter().filter(|k| **k <= n).map(|k| one(TopK { k: *k }, |b| vec![x(b)])));
     }
+    for (norm, paired) in [(true, false), (false, true), (true, true)] {
+        let tail = if paired { tails[1].clone() } else { Expr::operand(0) };
+        let op = MatMul { norm: norm.then_some(RmsNorm { epsilon: 1e-5 }), paired, tail };
+        for (k, t) in [(33, 1), (64, 1), (64, 3), (64, 70)] {
+            graphs.push(one(op.clone(), |b| {
+                let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(DType::F32, 80, k))];
+                ids.extend(norm.then(|| b.weight("g", Weight::from_f32(&[k], &vec![0.0; k]).unwrap())));
+                ids.extend(paired.then(|| b.input("y", DType::F32, &[t, 40][..])));
+                ids
+            }));
+        }
+    }
     for pairing in [Pairing::Interleaved, Pairing::Halves] {
         graphs.push(one(Rope { head_dim: 64, dim: 32, pairing }, |b| {
             let table = b.weight("table", rope::table(&[1.0; 16], 128).unwrap());
@@ -48,16 +60,23 @@ pub fn graphs() -> Vec<Graph> {
         let cache = |b: &mut GraphBuilder, name: &str| b.state(name, dtype, &[4, kv_heads, 64, head_dim][..]);
         let steps = |b: &mut GraphBuilder| {
             let blocks = b.input("blocks", DType::U32, &[1, 4][..]);
-            vec![b.input("slots", DType::U32, &[3][..]), b.input("positions", DType::U32, &[3][..]), blocks]
+            [b.input("slots", DType::U32, &[3][..]), b.input("positions", DType::U32, &[3][..]), blocks]
         };
         let attention = Attention { heads, kv_heads, head_dim, scale: 0.125 };
         graphs.push(one(attention, |b| {
             let ids = vec![b.input("q", DType::F32, &[3, heads * head_dim][..]), cache(b, "k"), cache(b, "v")];
-            [ids, steps(b)].concat()
+            ids.into_iter().chain(steps(b)).collect()
+        }));
+        let op = RopeCache { heads, kv_heads, rope: Rope { head_dim, dim: 32, pairing: Pairing::Halves } };
+        graphs.push(one(op, |b| {
+            let qkv = b.input("qkv", DType::F32, &[3, (heads + 2 * kv_heads) * head_dim][..]);
+            let [slots, positions, blocks] = steps(b);
+            let table = b.weight("table", rope::table(&[1.0; 16], 128).unwrap());
+            vec![qkv, positions, table, cache(b, "k"), cache(b, "v"), slots, blocks]
         }));
         graphs.push(one(CacheWrite, |b| {
             let ids = vec![b.input("x", DType::F32, &[3, kv_heads * head_dim][..]), cache(b, "k")];
-            [ids, steps(b)].concat()
+            ids.into_iter().chain(steps(b)).collect()
         }));
     }
     graphs

@@ -108,7 +108,7 @@ fn gemm(cx: &mut Context) -> Traced<Vec<Value>> {
     if b.is_lasting() && a.constant().is_none() && !b.is_empty() {
         let weight = if transpose_b { b } else { transposed(cx, &b)? };
         let left = if transpose_a { cx.transpose(&a, &[1, 0])? } else { a.clone() };
-        return Ok(vec![cx.apply(MatMul { tail }, &list(&left, &weight), a.ty)?]);
+        return Ok(vec![cx.apply(MatMul { tail, ..MatMul::plain() }, &list(&left, &weight), a.ty)?]);
     }
     let op = BatchMatMul { transpose_a, transpose_b, scale: 1.0, tail, ..BatchMatMul::plain() };
     Ok(vec![cx.apply(op, &list(&a, &b), a.ty)?])

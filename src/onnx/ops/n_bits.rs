@@ -201,7 +201,7 @@ fn mat_mul_n_bits(cx: &mut Context) -> Traced<Vec<Value>> {
         let op = BatchMatMul { transpose_b: true, tail, ..BatchMatMul::plain() };
         return Ok(vec![cx.apply(op, &operands, a.ty)?]);
     }
-    Ok(vec![cx.apply(MatMul { tail }, &operands, a.ty)?])
+    Ok(vec![cx.apply(MatMul { tail, ..MatMul::plain() }, &operands, a.ty)?])
 }
 
 #[cfg(test)]

@@ -284,7 +284,7 @@ pub fn stacked(cx: &mut Context, values: &[Value]) -> Traced<Value> {
 pub fn product(cx: &mut Context, x: &Value, weights: &Value, tail: Expr, others: &[&Value]) -> Traced<Value> {
     let operands = [&[x, weights], others].concat();
     match weights.is_lasting() && x.constant().is_none() {
-        true => cx.apply(MatMul { tail }, &operands, x.ty),
+        true => cx.apply(MatMul { tail, ..MatMul::plain() }, &operands, x.ty),
         false => cx.apply(BatchMatMul { transpose_b: true, tail, ..BatchMatMul::plain() }, &operands, x.ty),
     }
 }

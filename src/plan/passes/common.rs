@@ -14,7 +14,7 @@ pub fn run(graph: &mut Graph) -> Result<usize> {
     for node in &mut graph.nodes {
         node.inputs.iter_mut().for_each(|id| *id = same.get(id).copied().unwrap_or(*id));
         // A result of the graph keeps its own value, and an update of a state is an effect.
-        if node.op.rule().updates().is_some() || node.outputs.iter().any(|id| outputs.contains(id)) {
+        if !node.op.rule().updates().is_empty() || node.outputs.iter().any(|id| outputs.contains(id)) {
             continue;
         }
         match known.get(&(node.op.to_string(), node.inputs.clone())) {

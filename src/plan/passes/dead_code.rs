@@ -10,7 +10,7 @@ pub fn run(graph: &mut Graph) -> Result<usize> {
     let mut keep = vec![false; graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate().rev() {
         // Updating a state is an effect: a later run may read it.
-        keep[i] = node.op.rule().updates().is_some() || node.outputs.iter().any(|id| needed[id.0]);
+        keep[i] = !node.op.rule().updates().is_empty() || node.outputs.iter().any(|id| needed[id.0]);
         if keep[i] {
             node.inputs.iter().for_each(|id| needed[id.0] = true);
         }

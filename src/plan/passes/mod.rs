@@ -7,7 +7,11 @@ mod compose_views;
 mod dead_code;
 mod fold_scales;
 mod fuse_elementwise;
+<<<<<<< HEAD
 mod fuse_packing;
+=======
+mod fuse_norms;
+>>>>>>> main
 mod fuse_tails;
 mod inline_constants;
 mod merge;
@@ -58,6 +62,8 @@ pub const PASSES: &[Pass] = &[
     ("fuse-elementwise", fuse_elementwise::run),
     // Products scale by themselves.
     ("fold-scales", fold_scales::run),
+    // A product normalises its rows by itself, where its kernel can.
+    ("fuse-norms", fuse_norms::run),
     // Elementwise consumers become tails of what they follow: biases, activations, residual adds, gates; and the factor and term
     // by channel of a batch normalisation, which cost the filter's kernel two operations an element. Folding them into the filter
     // would save these, and hold every such filter twice.

@@ -1,14 +1,15 @@
 //! Host data: dense tensors that the reference computes with, and weights that stay in the file they came from.
 
+mod weight;
+
 use std::borrow::Cow;
-use std::ops::Range;
-use std::sync::Arc;
 
 use half::f16;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::quant;
+
+pub use weight::{Identity, Owner, Weight};
 
 /// Elements of a dense host tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,154 +200,4 @@ impl Tensor {
             Data::I64(v) => v.iter().map(|x| *x as f32).collect(),
         }
     }
-}
-
-/// Bytes that something else owns: a memory map or a vector.
-pub type Owner = Arc<dyn AsRef<[u8]> + Send + Sync>;
-
-/// A weight of any element type, in the layout of its file. Cloning shares the bytes.
-#[derive(Clone)]
-pub struct Weight {
-    dtype: DType,
-    shape: Vec<usize>,
-    owner: Owner,
-    range: Range<usize>,
-}
-
-impl Weight {
-    /// The weight that `range` of `owner` holds: `shape` outermost first, rows stored one after another.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when the range does not hold exactly the rows of that shape.
-    pub fn new(dtype: DType, shape: &[usize], owner: Owner, range: Range<usize>) -> Result<Self> {
-        let bytes = owner.as_ref().as_ref().get(range.clone()).map(<[u8]>::len);
-        let (rows, columns) = split(shape);
-        let need = rows.and_then(|r| dtype.row_bytes(columns)?.checked_mul(r));
-        if need.is_none() || need != bytes {
-            return Err(Error::shape("weight", format!("{dtype}{shape:?} needs {need:?} bytes, there are {bytes:?}")));
-        }
-        Ok(Weight { dtype, shape: shape.to_vec(), owner, range })
-    }
-
-    /// A weight that owns its values.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when the values do not fill the shape.
-    pub fn from_f32(shape: &[usize], values: &[f32]) -> Result<Self> {
-        let bytes: Vec<u8> = bytemuck::cast_slice(values).to_vec();
-        let n = bytes.len();
-        Weight::new(DType::F32, shape, Arc::new(bytes), 0..n)
-    }
-
-    /// A weight that owns the values of a dense tensor.
-    ///
-    /// # Errors
-    /// As [`Weight::new`].
-    pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
-        let bytes: Vec<u8> = match &tensor.data {
-            Data::F32(v) => bytemuck::cast_slice(v).to_vec(),
-            Data::F16(v) => bytemuck::cast_slice(v).to_vec(),
-            Data::U32(v) => bytemuck::cast_slice(v).to_vec(),
-            Data::I64(v) => bytemuck::cast_slice(v).to_vec(),
-        };
-        let n = bytes.len();
-        Weight::new(tensor.dtype(), &tensor.shape, Arc::new(bytes), 0..n)
-    }
-
-    /// Element type.
-    pub fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    /// Dimensions, outermost first.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    /// All dimensions but the last, multiplied.
-    pub fn rows(&self) -> usize {
-        self.shape.iter().rev().skip(1).product()
-    }
-
-    /// The last dimension.
-    pub fn columns(&self) -> usize {
-        self.shape.last().copied().unwrap_or(1)
-    }
-
-    /// The file's bytes.
-    pub fn bytes(&self) -> &[u8] {
-        // The range was checked when the weight was made.
-        &(*self.owner).as_ref()[self.range.clone()]
-    }
-
-    /// The file's bytes of some rows.
-    pub fn row_bytes(&self, rows: Range<usize>) -> &[u8] {
-        let stride = self.dtype.row_bytes(self.columns()).unwrap_or(0);
-        &self.bytes()[rows.start * stride..rows.end * stride]
-    }
-
-    /// Dequantises one row into `out` (`[columns]`).
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when `out` has another length or the row does not exist.
-    pub fn row(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        if row >= self.rows() {
-            return Err(Error::shape("weight", format!("row {row} of {} rows", self.rows())));
-        }
-        quant::dequantize(self.dtype, self.row_bytes(row..row + 1), out)
-    }
-
-    /// The dense tensor: integers as they are, everything else as f32.
-    ///
-    /// # Errors
-    /// As [`Weight::row`].
-    pub fn to_tensor(&self) -> Result<Tensor> {
-        match self.dtype {
-            DType::I64 => {
-                let value = |b: &[u8]| b.try_into().map_or(0, i64::from_le_bytes);
-                Tensor::i64(&self.shape, self.bytes().chunks_exact(8).map(value).collect())
-            }
-            _ => Tensor::f32(&self.shape, self.to_f32()?),
-        }
-    }
-
-    /// The same bytes in another shape.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when they do not fill it.
-    pub fn reshaped(&self, shape: &[usize]) -> Result<Self> {
-        Weight::new(self.dtype, shape, self.owner.clone(), self.range.clone())
-    }
-
-    /// A number that two weights share when they are the same bytes of the same owner.
-    pub fn identity(&self) -> (usize, usize, usize) {
-        (Arc::as_ptr(&self.owner).cast::<u8>() as usize, self.range.start, self.range.end)
-    }
-
-    /// Whether nothing but this weight keeps its bytes.
-    pub fn is_only_owner(&self) -> bool {
-        Arc::strong_count(&self.owner) == 1
-    }
-
-    /// All values as f32.
-    ///
-    /// # Errors
-    /// As [`Weight::row`].
-    pub fn to_f32(&self) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; self.rows() * self.columns()];
-        quant::dequantize(self.dtype, self.bytes(), &mut out)?;
-        Ok(out)
-    }
-}
-
-impl std::fmt::Debug for Weight {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Weight({}{:?}, {} bytes)", self.dtype, self.shape, self.range.len())
-    }
-}
-
-/// `(rows, columns)` of a shape; no rows where their product overflows.
-fn split(shape: &[usize]) -> (Option<usize>, usize) {
-    let (rows, columns) = shape.split_at(shape.len().saturating_sub(1));
-    (rows.iter().try_fold(1usize, |n, d| n.checked_mul(*d)), columns.first().copied().unwrap_or(1))
 }
