@@ -38,28 +38,16 @@ pub struct Tail {
     pub expr: Expr,
     /// The operands that the tail reads.
     pub operands: Vec<TailOperand>,
-<<<<<<< HEAD
-    /// What operand 0 is, where the kernel hands it over.
-    pub given: Option<Kind>,
-=======
-    /// How many operands, from the first on, are f32 that the kernel hands over: two by a product of paired rows, one by most
-    /// kernels, none by the elementwise kernel.
-    pub given: u32,
->>>>>>> main
+    /// What the first operands are, which the kernel hands over: two by a product of paired rows, one by most kernels, none by the
+    /// elementwise kernel.
+    pub given: Vec<Kind>,
 }
 
 impl Tail {
     /// The kind of operand `i`.
     pub fn kind(&self, i: u32) -> Kind {
-<<<<<<< HEAD
-        match (self.given, i) {
-            (Some(kind), 0) => kind,
-            _ => self.operands.get((i - u32::from(self.given.is_some())) as usize).map_or(Kind::Float, |o| o.kind),
-        }
-=======
-        let read = i.checked_sub(self.given).and_then(|i| self.operands.get(i as usize));
-        read.map_or(Kind::Float, |o| o.kind)
->>>>>>> main
+        let read = |i: usize| self.operands.get(i).map_or(Kind::Float, |o| o.kind);
+        self.given.get(i as usize).copied().unwrap_or_else(|| read(i as usize - self.given.len()))
     }
 
     /// The kind of the value.
@@ -67,30 +55,17 @@ impl Tail {
         self.expr.kind(&|i| Some(self.kind(i))).unwrap_or(Kind::Float)
     }
 
-<<<<<<< HEAD
-    /// The WGSL of `tail(x0: f32, index: u32, channel: u32)`, with an i32 where an integer is handed over, or `tail(index: u32)`
-    /// where nothing is, and of a storage array for every operand that it reads.
-=======
-    /// The WGSL of `tail(x0: f32, .., index: u32, channel: u32)`, or `tail(index: u32)` where nothing is handed over, with a
-    /// storage array for every operand that it reads.
->>>>>>> main
+    /// The WGSL of `tail(x0: f32, .., index: u32, channel: u32)`, with i32 where integers are handed over, or of `tail(index: u32)`
+    /// where nothing is, with a storage array for every operand that it reads.
     pub fn wgsl(&self) -> String {
         let mut text = format!("alias Value = {};\n", self.value().wgsl());
         for (i, operand) in self.operands.iter().enumerate() {
             let kind = operand.kind.wgsl();
             let _ = writeln!(text, "@group(2) @binding({i}) var<storage, read_write> tail_{i}: array<{kind}>;");
         }
-<<<<<<< HEAD
-        let given = match self.given {
-            Some(kind) => format!("x0: {}, index: u32, channel: u32", kind.wgsl()),
-            None => "index: u32".into(),
-        };
-        let _ = writeln!(text, "fn tail({given}) -> Value {{");
-=======
-        let given: String = (0..self.given).map(|i| format!("x{i}: f32, ")).collect();
-        let channel = if self.given > 0 { ", channel: u32" } else { "" };
+        let given: String = self.given.iter().enumerate().map(|(i, kind)| format!("x{i}: {}, ", kind.wgsl())).collect();
+        let channel = if self.given.is_empty() { "" } else { ", channel: u32" };
         let _ = writeln!(text, "fn tail({given}index: u32{channel}) -> Value {{");
->>>>>>> main
         for (i, operand) in self.operands.iter().enumerate() {
             let at = match operand.access {
                 Access::Element => "index".into(),
@@ -99,11 +74,7 @@ impl Tail {
                 Access::Scalar => "0u".into(),
                 Access::Strided(k) => format!("strided(index, {k}u)"),
             };
-<<<<<<< HEAD
-            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + usize::from(self.given.is_some()));
-=======
-            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + self.given as usize);
->>>>>>> main
+            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + self.given.len());
         }
         let _ = writeln!(text, "    return {};\n}}", self.expr.wgsl(&|i| self.kind(i)));
         text
@@ -114,11 +85,7 @@ impl From<Expr> for Tail {
     /// A tail of f32 operands that lie as the output does, after the one handed over.
     fn from(expr: Expr) -> Self {
         let operand = TailOperand { kind: Kind::Float, access: Access::Element };
-<<<<<<< HEAD
-        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: Some(Kind::Float) }
-=======
-        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: 1 }
->>>>>>> main
+        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: vec![Kind::Float] }
     }
 }
 

@@ -56,7 +56,7 @@ impl ByteMatMul {
         };
         let out = Shape([batch, &[m.clone(), n.clone()]].concat());
         let rows = Shape([a_batch, &[m.clone(), Dim::Const(1)]].concat());
-        Ok(Frame { given: Kind::Int, channel: out.rank() - 1, rows: Some(rows), out })
+        Ok(Frame { given: vec![Kind::Int], channel: out.rank() - 1, rows: Some(rows), out })
     }
 
     fn sums(a: &Tensor, b: &Tensor) -> Result<(Frame, Vec<i32>)> {
@@ -98,7 +98,8 @@ impl Rule for ByteMatMul {
     fn reference(&self, inputs: Vec<Input>) -> Result<Vec<Tensor>> {
         let (frame, sums) = ByteMatMul::sums(&*inputs[0].dense()?, &*inputs[1].dense()?)?;
         let tail = Applied::within(&frame, &self.tail, &inputs[2..])?;
-        let values: Vec<Scalar> = sums.into_par_iter().enumerate().map(|(i, s)| tail.scalar(i, Scalar::Int(s.into()))).collect();
+        let values: Vec<Scalar> =
+            sums.into_par_iter().enumerate().map(|(i, s)| tail.value_of(i, &[Scalar::Int(s.into())])).collect();
         let shape: Vec<usize> = frame.out.0.iter().filter_map(Dim::constant).collect();
         let out = match values.first().map(|v| v.kind()) {
             Some(Kind::Int) => Tensor::i64(&shape, values.into_iter().map(Scalar::int).collect())?,
@@ -111,7 +112,7 @@ impl Rule for ByteMatMul {
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let (frame, sums) = ByteMatMul::sums(&*inputs[0].dense()?, &*inputs[1].dense()?)?;
         let tail = Applied::within(&frame, &self.tail, &inputs[2..])?;
-        let bound = |(i, sum): (usize, i32)| tail.scalar_bound(i, Scalar::Int(sum.into()), 0.0);
+        let bound = |(i, sum): (usize, i32)| tail.bound_of(i, &[Scalar::Int(sum.into())], &[]);
         Ok(vec![Tolerance::Absolute(sums.into_par_iter().enumerate().map(bound).collect())])
     }
 

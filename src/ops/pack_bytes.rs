@@ -56,7 +56,7 @@ impl PackBytes {
     /// # Errors
     /// [`Error::Shape`] when `x` has no such axis.
     pub fn frame(&self, x: &TensorType) -> Result<Frame> {
-        let given = kind_of("PackBytes", x)?;
+        let given = vec![kind_of("PackBytes", x)?];
         match self.axis < x.shape.rank() {
             true => Ok(Frame { given, ..Frame::floats(x.shape.clone(), self.axis) }),
             false => Err(Error::shape("PackBytes", format!("'x' {x} has no dimension {}", self.axis))),
@@ -106,7 +106,7 @@ impl Rule for PackBytes {
         let k = x.shape()[self.axis];
         let byte = |at: usize| {
             let i = self.source(x.shape(), at / k, at % k);
-            tail.scalar(i, elements[i]).int() as i8
+            tail.value_of(i, &[elements[i]]).int() as i8
         };
         let bytes: Vec<i8> = (0..elements.len()).into_par_iter().map(byte).collect();
         Ok(vec![Tensor::i64(&self.shape(x.shape()), pack(&bytes, k))?])
@@ -120,7 +120,7 @@ impl Rule for PackBytes {
         let byte = |at: usize| {
             let (row, column) = (at / width, at % width);
             let i = self.source(x.shape(), row, column.min(k - 1));
-            if column < k { tail.scalar_bound(i, elements[i], 0.0) } else { 0.0 }
+            if column < k { tail.bound_of(i, &[elements[i]], &[]) } else { 0.0 }
         };
         Ok(vec![Tolerance::Bytes((0..4 * outputs[0].len()).into_par_iter().map(byte).collect())])
     }

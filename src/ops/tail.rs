@@ -27,12 +27,11 @@ pub fn access(operand: &Shape, out: &Shape, channel: usize) -> Option<Access> {
     (channel >= skipped && operand.0.iter().enumerate().all(channels)).then_some(Access::Channel)
 }
 
-<<<<<<< HEAD
 /// What the elements of an output have in common with those of a tail's operands.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// What the op hands over.
-    pub given: Kind,
+    /// What the op hands over: the first operands of the tail.
+    pub given: Vec<Kind>,
     /// The output's shape, before it is packed.
     pub out: Shape,
     /// The dimension of its channels.
@@ -42,9 +41,9 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// That of an op which hands floats over and does not know rows.
+    /// That of an op which hands a float over and does not know rows.
     pub fn floats(out: Shape, channel: usize) -> Self {
-        Frame { given: Kind::Float, out, channel, rows: None }
+        Frame { given: vec![Kind::Float], out, channel, rows: None }
     }
 
     /// How a tail reads an operand of that shape, if it can.
@@ -61,8 +60,9 @@ impl Frame {
     /// [`Error::Shape`] when it yields nothing, or cannot read its operands.
     pub(super) fn check(&self, op: &str, tail: &Expr, operands: &[&TensorType]) -> Result<Kind> {
         let kinds = operands.iter().map(|t| kind_of(op, t)).collect::<Result<Vec<_>>>()?;
-        let kind = |i: u32| if i == 0 { Some(self.given) } else { kinds.get(i as usize - 1).copied() };
-        let yields = tail.kind(&kind).filter(|_| tail.operands().max(1) as usize == operands.len() + 1);
+        let all = [&self.given[..], &kinds].concat();
+        let named = (tail.operands() as usize).max(self.given.len()) == all.len();
+        let yields = tail.kind(&|i| all.get(i as usize).copied()).filter(|_| named);
         let Some(yields) = yields else {
             return Err(Error::shape(op, format!("the tail '{tail}' cannot be taken of {} further operands", operands.len())));
         };
@@ -80,16 +80,10 @@ impl Frame {
             Ok(TailOperand { kind: super::kind(operand.dtype), access })
         };
         let operands = operands.iter().map(operand).collect::<Result<_>>()?;
-        Ok(Tail { expr: expr.clone(), operands, given: Some(self.given) })
+        Ok(Tail { expr: expr.clone(), operands, given: self.given.clone() })
     }
 }
 
-/// Refuses a tail that does not yield a float, or operands that it cannot read.
-pub(super) fn check(op: &str, tail: &Expr, operands: &[&TensorType], out: &Shape, channel: usize) -> Result<()> {
-    match Frame::floats(out.clone(), channel).check(op, tail, operands)? {
-        Kind::Float => Ok(()),
-        Kind::Int => Err(Error::shape(op, format!("the tail '{tail}' yields integers"))),
-=======
 /// Refuses a tail of one computed value that does not yield a float, or operands that it cannot read.
 pub(super) fn check(op: &str, tail: &Expr, operands: &[&TensorType], out: &Shape, channel: usize) -> Result<()> {
     check_given(op, tail, 1, operands, out, channel)
@@ -104,15 +98,10 @@ pub(super) fn check_given(
     out: &Shape,
     channel: usize,
 ) -> Result<()> {
-    let kinds = operands.iter().map(|t| kind_of(op, t)).collect::<Result<Vec<_>>>()?;
-    let kind = |i: u32| (i as usize).checked_sub(given).map_or(Some(Kind::Float), |i| kinds.get(i).copied());
-    if (tail.operands() as usize).max(given) != operands.len() + given || tail.kind(&kind) != Some(Kind::Float) {
-        return Err(Error::shape(op, format!("the tail '{tail}' cannot be taken of {} further operands", operands.len())));
-    }
-    match operands.iter().find(|t| access(&t.shape, out, channel).is_none()) {
-        Some(t) => Err(Error::shape(op, format!("the tail's operand {t} does not go with the output {out}"))),
-        None => Ok(()),
->>>>>>> main
+    let frame = Frame { given: vec![Kind::Float; given], ..Frame::floats(out.clone(), channel) };
+    match frame.check(op, tail, operands)? {
+        Kind::Float => Ok(()),
+        Kind::Int => Err(Error::shape(op, format!("the tail '{tail}' yields integers"))),
     }
 }
 
@@ -132,7 +121,6 @@ impl<'a> Applied<'a> {
         Self::within(&Frame::floats(Shape::from(out), channel), expr, inputs)
     }
 
-<<<<<<< HEAD
     /// For an output within `frame`, whose dimensions are constants.
     pub fn within(frame: &Frame, expr: &'a Expr, inputs: &'a [Input]) -> Result<Self> {
         let operand = |input: &'a Input| {
@@ -147,16 +135,12 @@ impl<'a> Applied<'a> {
         Ok(Applied { expr, operands: inputs.iter().map(operand).collect::<Result<_>>()?, channels, rows })
     }
 
-    fn operand(&self, o: u32, index: usize, value: Scalar) -> Scalar {
-        let Some((tensor, access)) = o.checked_sub(1).map(|o| &self.operands[o as usize]) else { return value };
-=======
     /// Operand `o` beside element `index`, after those that are `given`.
-    fn operand(&self, o: u32, index: usize, given: &[f32]) -> Scalar {
+    fn operand<T: Copy + Into<Scalar>>(&self, o: u32, index: usize, given: &[T]) -> Scalar {
         if let Some(value) = given.get(o as usize) {
-            return Scalar::Float(*value);
+            return (*value).into();
         }
         let (tensor, access) = &self.operands[o as usize - given.len()];
->>>>>>> main
         let at = match access {
             Access::Element | Access::Strided(_) => index,
             Access::Channel => index / self.channels.1 % self.channels.0,
@@ -173,21 +157,12 @@ impl<'a> Applied<'a> {
 
     /// The tail's value for element `index`, for which the op computed `value`.
     pub fn value(&self, index: usize, value: f32) -> f32 {
-<<<<<<< HEAD
-        self.scalar(index, Scalar::Float(value)).float()
-    }
-
-    /// As [`Applied::value`], of either kind.
-    pub fn scalar(&self, index: usize, value: Scalar) -> Scalar {
-        self.expr.eval(&|o| self.operand(o, index, value))
-=======
-        self.value_of(index, &[value])
+        self.value_of(index, &[value]).float()
     }
 
     /// The tail's value for element `index`, for which the op computed all of `given`.
-    pub fn value_of(&self, index: usize, given: &[f32]) -> f32 {
-        self.expr.eval(&|o| self.operand(o, index, given)).float()
->>>>>>> main
+    pub fn value_of<T: Copy + Into<Scalar>>(&self, index: usize, given: &[T]) -> Scalar {
+        self.expr.eval(&|o| self.operand(o, index, given))
     }
 
     /// Takes the tail of all elements of an output that the op computed.
@@ -204,43 +179,25 @@ impl<'a> Applied<'a> {
 
     /// How far the tail's value may be off when `value` is off by `error`.
     pub fn bound(&self, index: usize, value: f32, error: f32) -> f32 {
-<<<<<<< HEAD
-        self.scalar_bound(index, Scalar::Float(value), error)
-    }
-
-    /// As [`Applied::bound`], of either kind.
-    pub fn scalar_bound(&self, index: usize, value: Scalar, error: f32) -> f32 {
-        self.expr.bound(&|o| self.operand(o, index, value), &|o| if o == 0 { error } else { 0.0 }).1
-=======
         self.bound_of(index, &[value], &[error])
     }
 
     /// How far the tail's value may be off when each of `given` is off by its place in `errors`.
-    pub fn bound_of(&self, index: usize, given: &[f32], errors: &[f32]) -> f32 {
+    pub fn bound_of<T: Copy + Into<Scalar>>(&self, index: usize, given: &[T], errors: &[f32]) -> f32 {
         let error = |o: u32| errors.get(o as usize).copied().unwrap_or(0.0);
         self.expr.bound(&|o| self.operand(o, index, given), &error).1
->>>>>>> main
     }
 }
 
 /// The kernel's tail of one computed value, for an output of shape `out` whose channels are dimension `channel`.
 pub(super) fn lower(expr: &Expr, operands: &[Operand], out: &Operand, channel: usize) -> Result<Tail> {
-<<<<<<< HEAD
-    Frame::floats(Shape::from(&out.shape[..]), channel).lower(expr, operands)
-=======
     lower_given(expr, 1, operands, out, channel)
 }
 
 /// [`lower`] of a tail of the first `given` operands, which the kernel computes.
 pub(super) fn lower_given(expr: &Expr, given: u32, operands: &[Operand], out: &Operand, channel: usize) -> Result<Tail> {
-    let shape = Shape::from(&out.shape[..]);
-    let operand = |operand: &Operand| {
-        let access = access(&Shape::from(&operand.shape[..]), &shape, channel);
-        let access = access.ok_or_else(|| Error::shape("tail", "an operand does not go with the output"))?;
-        Ok(TailOperand { kind: super::kind(operand.dtype), access })
-    };
-    Ok(Tail { expr: expr.clone(), operands: operands.iter().map(operand).collect::<Result<_>>()?, given })
->>>>>>> main
+    let frame = Frame::floats(Shape::from(&out.shape[..]), channel);
+    Frame { given: vec![Kind::Float; given as usize], ..frame }.lower(expr, operands)
 }
 
 /// Binds the operands that the tail reads.

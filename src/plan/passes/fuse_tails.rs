@@ -24,25 +24,16 @@ fn tail_of<'a>(op: &'a mut Op, own: &[&Shape], out: &Shape) -> Option<(&'a mut E
     let last = || Some(Frame::floats(out.clone(), out.rank().checked_sub(1)?));
     let second = || Frame::floats(out.clone(), 1);
     match op {
-<<<<<<< HEAD
-        // The packed weight may have three planes.
-        Op::MatMul(op) => Some((&mut op.tail, 2, last()?, 3)),
+        // The packed weight may have three planes, and a norm has its gain.
+        Op::MatMul(op) => {
+            let own = op.own_operands();
+            Some((&mut op.tail, own, last()?, 5 - own))
+        }
         Op::BatchMatMul(op) => Some((&mut op.tail, 2, last()?, 5)),
         Op::ByteMatMul(op) => Some((&mut op.tail, 2, ByteMatMul::frame(own.first()?, own.get(1)?).ok()?, 5)),
         Op::Conv(op) => Some((&mut op.tail, 2, second(), 5)),
         Op::ConvTranspose(op) => Some((&mut op.tail, 2, second(), 5)),
         Op::Normalize(op) => Some((&mut op.tail, 1, last()?, 6)),
-=======
-        // The packed weight may have three planes, and a norm has its gain.
-        Op::MatMul(op) => {
-            let own = op.own_operands();
-            Some((&mut op.tail, own, rank.checked_sub(1)?, 5 - own))
-        }
-        Op::BatchMatMul(op) => Some((&mut op.tail, 2, rank.checked_sub(1)?, 5)),
-        Op::Conv(op) => Some((&mut op.tail, 2, 1, 5)),
-        Op::ConvTranspose(op) => Some((&mut op.tail, 2, 1, 5)),
-        Op::Normalize(op) => Some((&mut op.tail, 1, rank.checked_sub(1)?, 6)),
->>>>>>> main
         _ => None,
     }
 }
@@ -58,15 +49,10 @@ fn fuse(values: &[Value], consumer: &Node, i: usize, producer: &Node) -> Option<
         return None;
     }
     let mut op = producer.op.clone();
-<<<<<<< HEAD
+    let given = if let Op::MatMul(op) = &op { op.sums() as u32 } else { 1 };
     let shapes: Vec<&Shape> = producer.inputs.iter().map(|id| &values[id.0].ty.shape).collect();
     let (expr, own, frame, most) = tail_of(&mut op, &shapes, &out.shape)?;
     let fits = |id: &ValueId| frame.access(&values[id.0].ty.shape).is_some();
-=======
-    let given = if let Op::MatMul(op) = &op { op.sums() as u32 } else { 1 };
-    let (expr, own, channel, most) = tail_of(&mut op, out.shape.rank())?;
-    let fits = |id: &ValueId| tail::access(&values[id.0].ty.shape, &out.shape, channel).is_some();
->>>>>>> main
     if !consumer.inputs.iter().all(fits) {
         return None;
     }

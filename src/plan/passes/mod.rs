@@ -7,11 +7,8 @@ mod compose_views;
 mod dead_code;
 mod fold_scales;
 mod fuse_elementwise;
-<<<<<<< HEAD
-mod fuse_packing;
-=======
 mod fuse_norms;
->>>>>>> main
+mod fuse_packing;
 mod fuse_tails;
 mod inline_constants;
 mod merge;
