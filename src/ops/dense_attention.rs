@@ -6,6 +6,7 @@ use super::lowering::NARROW_ITERATIONS;
 use super::{BatchMatMul, Elementwise, Input, Lowering, ROUNDING, Rule, Softmax, Strided, Tolerance, kind, sum_error};
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
+use crate::kernel::expr::Kind;
 use crate::kernel::{Access, Dispatch, Expr, Kernel, Tail, TailOperand, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::{Data, Tensor};
@@ -224,7 +225,7 @@ impl Rule for DenseAttention {
             .constant("DEPTH", depth as u32)
             .constant("WIDTH", width as u32)
             .constant("RANK", layout.dims.len() as u32)
-            .tail(Tail { expr: self.score.clone(), operands, given: 1 });
+            .tail(Tail { expr: self.score.clone(), operands, given: vec![Kind::Float] });
         let [q, k, v] = [0, 1, 2].map(|i| cx.inputs[i].value);
         let mut dispatch = Dispatch::new(kernel, params, linear_grid(down * batches, cx.caps)).read(q).read(k).read(v);
         dispatch = dispatch.write(out.value);

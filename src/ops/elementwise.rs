@@ -228,7 +228,7 @@ impl Rule for Elementwise {
         let kernel = Kernel::new("elementwise")
             .constant("RANK", dims.len() as u32)
             .constant("WORDS", words.len().div_ceil(4) as u32)
-            .tail(Tail { expr: self.expr.clone(), operands, given: 0 });
+            .tail(Tail { expr: self.expr.clone(), operands, given: Vec::new() });
         // The array begins at the second vector of the uniform.
         let mut params = vec![out.len() as u32, 0, 0, 0];
         params.extend(words.iter().map(|w| *w as u32));

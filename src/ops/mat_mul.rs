@@ -91,7 +91,7 @@ impl Rule for MatMul {
         let shape = self.out_shape(&x, weight);
         let tail = Applied::new(&self.tail, &inputs[self.own_operands()..], &shape, shape.len() - 1)?;
         let sums = products(&x, weight, |product| product)?;
-        let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums));
+        let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums).float());
         Ok(vec![Tensor::f32(&shape, values.collect())?])
     }
 

@@ -8,6 +8,7 @@ mod random;
 
 mod attention;
 mod batched;
+mod bytes;
 mod convolution;
 mod dense_attention;
 mod elementwise;

@@ -5,6 +5,7 @@ mod constants;
 mod functions;
 mod halves;
 mod norms;
+mod packing;
 mod quantized;
 #[path = "../support/random.rs"]
 mod random;

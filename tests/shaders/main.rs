@@ -2,6 +2,7 @@
 //! offers, and translated to SPIR-V, MSL and HLSL. `WAVELANE_DUMP_SHADERS=DIR` writes the linked text of each into a folder.
 
 mod batched;
+mod bytes;
 mod convolution;
 mod elementwise;
 mod indexing;
@@ -32,6 +33,7 @@ fn profiles() -> Vec<Caps> {
 fn graphs() -> Vec<Graph> {
     [
         batched::graphs(),
+        bytes::graphs(),
         convolution::graphs(),
         elementwise::graphs(),
         indexing::graphs(),

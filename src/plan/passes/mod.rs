@@ -10,6 +10,7 @@ mod fold_scales;
 mod fuse_elementwise;
 mod fuse_halves;
 mod fuse_norms;
+mod fuse_packing;
 mod fuse_tails;
 mod inline_constants;
 mod merge;
@@ -75,6 +76,8 @@ pub const PASSES: &[Pass] = &[
     // by channel of a batch normalisation, which cost the filter's kernel two operations an element. Folding them into the filter
     // would save these, and hold every such filter twice.
     ("fuse-tails", fuse_tails::run),
+    // What quantises for a product of bytes packs them as well.
+    ("fuse-packing", fuse_packing::run),
     // What is left behind a view reads through it.
     ("compose-views", compose_views::run),
     ("absorb-views", absorb_views::run),
