@@ -15,6 +15,7 @@ pub mod conv;
 mod conv_transpose;
 mod cumulative;
 mod deform_columns;
+pub mod dense_attention;
 mod determinant;
 pub mod elementwise;
 mod embed;
@@ -68,6 +69,7 @@ pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use cumulative::Cumulative;
 pub use deform_columns::DeformColumns;
+pub use dense_attention::DenseAttention;
 pub use determinant::Determinant;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
@@ -275,6 +277,7 @@ ops! {
     ConvTranspose,
     Cumulative,
     DeformColumns,
+    DenseAttention,
     Determinant,
     Elementwise,
     Embed,

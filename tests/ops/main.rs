@@ -9,6 +9,7 @@ mod random;
 mod attention;
 mod batched;
 mod convolution;
+mod dense_attention;
 mod elementwise;
 mod indexing;
 mod indexing_examples;
