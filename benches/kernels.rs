@@ -17,7 +17,10 @@ use support::table::{Cell, Table};
 use support::{Arguments, Result, device, print_head, roof};
 use wavelane::dtype::DType;
 use wavelane::kernel::Expr;
-use wavelane::ops::{ArgMax, Attention, BatchMatMul, Conv, DenseAttention, MatMul, Op, RmsNorm, Softmax, TopK};
+use wavelane::kernel::expr::Operator;
+use wavelane::ops::{
+    ArgMax, Attention, BatchMatMul, Conv, DenseAttention, Elementwise, MatMul, Norm, Normalize, Op, RmsNorm, Softmax, TopK,
+};
 use wavelane::quant::Format;
 use wavelane::tensor::Tensor;
 
@@ -95,9 +98,9 @@ fn cases() -> Result<Vec<Named>> {
         }
     }
     cases.push(product(DType::F32, 1024, 1024)?);
-    for t in [1, 1024] {
+    for (size, t) in [(1024, 1), (SIZE, 1), (1024, 1024)] {
         for transpose_b in [false, true] {
-            cases.push(batched(transpose_b, 1024, t));
+            cases.push(batched(transpose_b, size, t));
         }
     }
     for t in [1, 512] {
@@ -107,6 +110,10 @@ fn cases() -> Result<Vec<Named>> {
     }
     let case = Case { op: Softmax { log: false }.into(), x: vec![512, 1024], rest: Vec::new() };
     cases.push(("softmax 512x1024".into(), Work::Move(2 * 512 * 1024 * 4), case));
+    let norm = Normalize { kind: Norm::Layer, epsilon: 1e-5, tail: Expr::operand(0) };
+    let case = Case { op: norm.into(), x: vec![512, 1024], rest: Vec::new() };
+    cases.push(("layer norm 512x1024".into(), Work::Move(2 * 512 * 1024 * 4), case));
+    cases.push(elementwise(2048));
     for (channels, filters, size, kernel, stride, groups) in CONVOLUTIONS {
         cases.push(convolution(channels, filters, size, kernel, stride, groups));
     }
@@ -148,6 +155,15 @@ fn batched(transpose_b: bool, size: usize, t: usize) -> Named {
     let b = Operand::Weight { dtype: DType::F32, shape: vec![size, size], copies };
     let layout = if transpose_b { "b^T" } else { "b" };
     (format!("a {layout} {size}x{size} T={t}"), work, Case { op: op.into(), x: vec![t, size], rest: vec![b] })
+}
+
+/// `relu(x y + x)` of two square matrices.
+fn elementwise(size: usize) -> Named {
+    let sum = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(0));
+    let op = Elementwise::from(Expr::binary(Operator::Max, sum, Expr::float(0.0)));
+    let y = Operand::Weight { dtype: DType::F32, shape: vec![size, size], copies: 1 };
+    let case = Case { op: op.into(), x: vec![size, size], rest: vec![y] };
+    (format!("relu(x y + x) {size}x{size}"), Work::Move(3 * size * size * 4), case)
 }
 
 /// A convolution of a square image, padded so that stride 1 keeps its size.

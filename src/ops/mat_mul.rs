@@ -166,6 +166,18 @@ fn decodes(cx: &Lowering<'_>, weight: &PackedWeight<'_>, tokens: usize) -> bool 
 
 /// Emits the decoding of the weight, and the plain product with it.
 fn emit_decoded(cx: &mut Lowering<'_>, x: &Operand, out: &Operand, tail: Tail, others: &[Operand]) -> Result<()> {
+    let plain = match cx.inputs[1].dtype {
+        // Its dense form is bound as it is.
+        DType::F32 => cx.inputs[1].clone(),
+        _ => emit_decoding(cx)?,
+    };
+    let matrix = |o: &Operand| Operand { shape: vec![o.rows(), o.columns()], ..o.clone() };
+    let product = BatchMatMul { transpose_b: true, ..BatchMatMul::plain() };
+    product.emit(cx, &matrix(x), &plain, &matrix(out), Some(tail), others)
+}
+
+/// Emits the decoding of the weight into scratch.
+fn emit_decoding(cx: &mut Lowering<'_>) -> Result<Operand> {
     let plain = cx.scratch(DType::F32, &cx.inputs[1].shape);
     let weight = cx.weight(1)?;
     let kernel = Kernel::new("mat_mul_decode").provider(weight.provider());
@@ -174,9 +186,7 @@ fn emit_decoded(cx: &mut Lowering<'_>, x: &Operand, out: &Operand, tail: Tail, o
     let dispatch = Dispatch::new(kernel, params, linear_grid(groups.div_ceil(LINEAR_WORKGROUP as usize), cx.caps));
     let dispatch = dispatch.write(plain.value).weight(weight.operand.value, 0, weight.planes());
     cx.emit(dispatch);
-    let matrix = |o: &Operand| Operand { shape: vec![o.rows(), o.columns()], ..o.clone() };
-    let product = BatchMatMul { transpose_b: true, ..BatchMatMul::plain() };
-    product.emit(cx, &matrix(x), &plain, &matrix(out), Some(tail), others)
+    Ok(plain)
 }
 
 /// Emits the products with each chunk of the weight, which leave `out` complete.
