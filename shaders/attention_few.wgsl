@@ -75,6 +75,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         // Whatever the inputs say, the loop ends and stays within the cache.
         count = select(min(positions[token], params.per_slot * PAGE - 1u) + 1u, 0u, slot == 0xffffffffu);
     }
+    // Powers of two are cheaper than those of e, which the scores are brought to. Lanes without a pair score zero.
+    for (var i = lane; i < HEADS * ACROSS * 2u; i += LANES) {
+        let quad = i / HEADS;
+        let value = q[(row + i % HEADS) * QUADS + min(quad, QUADS - 1u)] * (params.scale * LOG2_E);
+        queries[i] = select(vec4<f32>(), value, quad < QUADS);
+    }
+    // The queries are there, too, when all have met here.
     let length = workgroupUniformLoad(&count);
     let last = max(length, 1u) - 1u;
     let part = workgroup.z;
@@ -89,12 +96,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let score = min(across, SCORES - 1u);
     let unit = score / HEADS;
 
-    // Powers of two are cheaper than those of e, which the scores are brought to. Lanes without a pair score zero.
-    for (var i = lane; i < HEADS * ACROSS * 2u; i += LANES) {
-        let quad = i / HEADS;
-        let value = q[(row + i % HEADS) * QUADS + min(quad, QUADS - 1u)] * (params.scale * LOG2_E);
-        queries[i] = select(vec4<f32>(), value, quad < QUADS);
-    }
     var largest: array<f32, HEADS>;
     for (var h = 0u; h < HEADS; h++) {
         largest[h] = LEAST;

@@ -45,8 +45,8 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> positions: array<u32>;
 @group(0) @binding(6) var<storage, read_write> blocks: array<u32>;
 
-// First the keys, then the weights of half a tile; behind SECOND what is said there.
-var<workgroup> tile: array<vec4<f32>, 1024>;
+// First the keys, then the weights of half a tile; from SECOND on what is said there. Words, since slots are no floats.
+var<workgroup> tile: array<vec4<u32>, 1024>;
 
 // The token of a row of the workgroup's key-value head.
 fn token_of(row: u32) -> u32 {
@@ -75,25 +75,18 @@ fn pairs_of(slot: u32, position: u32, kv_head: u32) -> u32 {
     return ((min(block, params.pages - 1u) * params.kv_heads + kv_head) * PAGE + position % PAGE) * PAIRS;
 }
 
-// The next sequence of the tile's tokens, of those from slot `least` on: a token of it, or less than none where there is none,
-// and the most positions that a token of it attends to, in halves that f32 holds exactly.
-fn next_turn(first: u32, least: u32) -> vec4<f32> {
-    let end = min((first + ROWS - 1u) / GROUP + 1u, params.tokens);
-    var slot = NO_SLOT;
-    var token = 0u;
-    var length = 0u;
-    for (var t = first / GROUP; t < end; t++) {
-        let other = slots[t];
-        if (other >= least && other < slot) {
-            slot = other;
-            token = t;
-            length = 0u;
-        }
-        if (other == slot) {
-            length = max(length, length_of(t));
-        }
-    }
-    return vec4<f32>(select(f32(token - first / GROUP), -1.0, slot == NO_SLOT), f32(length >> 16u), f32(length & 0xffffu), 0.0);
+// Of two sequences, each a slot and how many positions a token of it attends to, that with the lower slot.
+fn lower(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
+    let one = vec4<u32>(a.x, max(a.y, b.y), 0u, 0u);
+    return select(select(b, a, a.x < b.x), one, a.x == b.x);
+}
+
+fn hold(at: u32, value: vec4<f32>) {
+    tile[at] = bitcast<vec4<u32>>(value);
+}
+
+fn held(at: u32) -> vec4<f32> {
+    return bitcast<vec4<f32>>(tile[at]);
 }
 
 // Adds the products of a quad of a key with those of four queries.
@@ -121,18 +114,31 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var sums: array<vec4<f32>, OWN * 4u>;
     var largest = vec4<f32>(LEAST);
     var total = vec4<f32>();
+    // The first of the slots that have not had their turn, and this lane's row, where it has one.
     var least = 0u;
+    let own_row = first_row + lane % ROWS;
+    let own_slot = select(NO_SLOT, slots[token_of(own_row)], own_row < params.tokens * GROUP);
+    let own_length = length_of(token_of(own_row));
+    // The first part is there in any case, for rows without a slot.
+    var worked = part == 0u;
     loop {
-        if (lane == 0u) {
-            tile[0] = next_turn(first_row, least);
+        if (lane < ROWS) {
+            tile[lane] = vec4<u32>(select(NO_SLOT, own_slot, own_slot >= least), own_length, 0u, 0u);
+        }
+        for (var half = ROWS / 2u; half > 0u; half /= 2u) {
+            workgroupBarrier();
+            if (lane < half) {
+                tile[lane] = lower(tile[lane], tile[lane + half]);
+            }
         }
         let turn = workgroupUniformLoad(&tile[0]);
-        if (turn.x < 0.0) {
+        let slot = turn.x;
+        let end = turn.y;
+        if (slot == NO_SLOT) {
             break;
         }
-        let slot = slots[first_row / GROUP + u32(turn.x)];
-        let end = u32(turn.y) << 16u | u32(turn.z);
         least = slot + 1u;
+        worked = worked || part * KEYS < end;
         let row = first_row + down * 4u;
         let limits = vec4<u32>(limit_of(row, slot), limit_of(row + 1u, slot), limit_of(row + 2u, slot), limit_of(row + 3u, slot));
 
@@ -147,20 +153,20 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 let q0 = q[query + inside * 2u] * scale;
                 let q1 = q[query + inside * 2u + 1u] * scale;
                 workgroupBarrier();
-                tile[stage] = quads[0];
-                tile[stage + KEYS] = quads[1];
-                tile[SECOND + stage] = q0;
-                tile[SECOND + stage + ROWS] = q1;
+                hold(stage, quads[0]);
+                hold(stage + KEYS, quads[1]);
+                hold(SECOND + stage, q0);
+                hold(SECOND + stage + ROWS, q1);
                 workgroupBarrier();
                 for (var quad = 0u; quad < 8u; quad++) {
                     let turned = quad & 6u;
                     let rows = SECOND + quad * ROWS;
-                    let a = tile[rows + ((down * 4u) ^ turned)];
-                    let b = tile[rows + ((down * 4u + 1u) ^ turned)];
-                    let c = tile[rows + ((down * 4u + 2u) ^ turned)];
-                    let d = tile[rows + ((down * 4u + 3u) ^ turned)];
+                    let a = held(rows + ((down * 4u) ^ turned));
+                    let b = held(rows + ((down * 4u + 1u) ^ turned));
+                    let c = held(rows + ((down * 4u + 2u) ^ turned));
+                    let d = held(rows + ((down * 4u + 3u) ^ turned));
                     for (var j = 0u; j < 4u; j++) {
-                        s[j] = scores(s[j], tile[quad * KEYS + j * 16u + (across ^ turned)], a, b, c, d);
+                        s[j] = scores(s[j], held(quad * KEYS + j * 16u + (across ^ turned)), a, b, c, d);
                     }
                 }
             }
@@ -169,11 +175,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 s[j] = select(vec4<f32>(MASKED), s[j], vec4<u32>(first + j * 16u + across) < limits);
             }
             workgroupBarrier();
-            tile[SECOND + lane] = max(max(s[0], s[1]), max(s[2], s[3]));
+            hold(SECOND + lane, max(max(s[0], s[1]), max(s[2], s[3])));
             workgroupBarrier();
             var top = largest;
             for (var i = 0u; i < 16u; i++) {
-                top = max(top, tile[SECOND + down * 16u + i]);
+                top = max(top, held(SECOND + down * 16u + i));
             }
             let correction = exp2(largest - top);
             largest = top;
@@ -189,8 +195,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
 
             for (var half = 0u; half < KEYS; half += 32u) {
-                tile[across * 16u + down] = s[0];
-                tile[across * 16u + 256u + down] = s[1];
+                hold(across * 16u + down, s[0]);
+                hold(across * 16u + 256u + down, s[1]);
                 s[0] = s[2];
                 s[1] = s[3];
                 for (var chunk = 0u; chunk < 32u; chunk += CHUNK) {
@@ -198,14 +204,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                     let quads = cache_pair(v[value]);
                     workgroupBarrier();
                     if (lane < CHUNK * PAIRS) {
-                        tile[SECOND + lane * 2u] = quads[0];
-                        tile[SECOND + lane * 2u + 1u] = quads[1];
+                        hold(SECOND + lane * 2u, quads[0]);
+                        hold(SECOND + lane * 2u + 1u, quads[1]);
                     }
                     workgroupBarrier();
                     for (var i = 0u; i < CHUNK; i++) {
-                        let weight = tile[(chunk + i) * 16u + down];
+                        let weight = held((chunk + i) * 16u + down);
                         for (var o = 0u; o < OWN; o++) {
-                            let value = tile[SECOND + i * QUADS + min(o * 16u + across, QUADS - 1u)];
+                            let value = held(SECOND + i * QUADS + min(o * 16u + across, QUADS - 1u));
                             sums[o * 4u] = fma(vec4<f32>(weight.x), value, sums[o * 4u]);
                             sums[o * 4u + 1u] = fma(vec4<f32>(weight.y), value, sums[o * 4u + 1u]);
                             sums[o * 4u + 2u] = fma(vec4<f32>(weight.z), value, sums[o * 4u + 2u]);
@@ -216,15 +222,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 workgroupBarrier();
             }
         }
-        // The next turn writes where lanes may still read.
-        workgroupBarrier();
+    }
+    if (!worked) {
+        return;
     }
 
-    tile[lane] = total;
+    hold(lane, total);
     workgroupBarrier();
     total = vec4<f32>();
     for (var i = 0u; i < 16u; i++) {
-        total += tile[down * 16u + i];
+        total += held(down * 16u + i);
     }
     for (var i = 0u; i < 4u; i++) {
         let row = first_row + down * 4u + i;

@@ -92,11 +92,7 @@ fn choose(op: &Attention, cx: &Lowering<'_>) -> Result<Choice> {
         }
     }
     // Measured on lavapipe: prompts of 512 tokens went from 64 to 149 tokens/s; the plain kernel pays for its barriers.
-    if cx.caps.width == Width::Narrow
-        && cx.caps.subgroup_at_least(8)
-        && op.head_dim.is_multiple_of(32)
-        && op.head_dim <= 256
-    {
+    if cx.caps.width == Width::Narrow && cx.caps.subgroup_at_least(8) && op.head_dim.is_multiple_of(32) && op.head_dim <= 256 {
         let grid = [(tokens * group).div_ceil(8), op.kv_heads];
         if grid.iter().all(|n| *n <= cx.caps.max_grid as usize) {
             let kernel = Kernel::new("attention_rows").constant("GROUP", group as u32);
