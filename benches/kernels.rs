@@ -16,7 +16,8 @@ use support::repeat::{Case, Operand, time};
 use support::table::{Cell, Table};
 use support::{Arguments, Result, device, print_head, roof};
 use wavelane::dtype::DType;
-use wavelane::ops::{ArgMax, Attention, BatchMatMul, Conv, MatMul, Op, RmsNorm, Softmax, TopK};
+use wavelane::kernel::Expr;
+use wavelane::ops::{ArgMax, Attention, BatchMatMul, Conv, DenseAttention, MatMul, Op, RmsNorm, Softmax, TopK};
 use wavelane::quant::Format;
 use wavelane::tensor::Tensor;
 
@@ -111,6 +112,8 @@ fn cases() -> Result<Vec<Named>> {
     }
     cases.push(attention(1, 1024)?);
     cases.push(attention(256, 256)?);
+    cases.push(dense_attention(6, 257, 64));
+    cases.push(dense_attention(8, 1024, 64));
     for (name, op) in [("arg_max", Op::from(ArgMax)), ("top_k 64 of", Op::from(TopK { k: 64 }))] {
         let case = Case { op, x: vec![1, VOCABULARY], rest: Vec::new() };
         cases.push((format!("{name} 1x{VOCABULARY}"), Work::Read(VOCABULARY * 4), case));
@@ -182,4 +185,13 @@ fn attention(t: usize, positions: usize) -> Result<Named> {
     };
     let op = Attention { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() };
     Ok((format!("attention T={t} of {positions}"), work, Case { op: op.into(), x: vec![t, heads * head_dim], rest }))
+}
+
+/// As many queries as keys and values in each of `heads`, as in encoders of images and text.
+fn dense_attention(heads: usize, tokens: usize, size: usize) -> Named {
+    let shape = vec![heads, tokens, size];
+    let other = || Operand::Weight { dtype: DType::F32, shape: shape.clone(), copies: 1 };
+    let op = DenseAttention { scale: 1.0 / (size as f32).sqrt(), score: Expr::operand(0), views: Vec::new() };
+    let case = Case { op: op.into(), x: shape.clone(), rest: vec![other(), other()] };
+    (format!("attention {heads}x{tokens}x{size}"), Work::Calculate(4 * heads * tokens * tokens * size), case)
 }

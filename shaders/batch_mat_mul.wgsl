@@ -2,19 +2,76 @@
 //
 //   a, b, out  batches of matrices: see product/operands.wgsl
 //
-// One workgroup: 64 rows x 64 columns, 16 depths at a time through workgroup memory. 64 invocations as 8 x 8, each with 8
-// rows x 8 columns of sums in registers, as 2 x 2 pieces of 4 x 4 that are 32 apart, so that neighbours touch neighbouring
-// quads. On the way in each invocation carries a piece of 4 x 4 of both operands; DEPTH_FIRST says that neighbouring pieces
-// of b lie along k.
+// One workgroup: 32 * DOWN rows x 64 * ACROSS columns (see product/tiles.wgsl), 16 depths at a time through 12.4 KiB of workgroup
+// memory at most; the next are on their way from memory while these are multiplied. Each invocation carries quads of one or two
+// rows of a, and one of 64 * ACROSS a piece of 4 x 4 of b; DEPTH_FIRST says that neighbouring pieces of b lie along k.
 
-// Quads from one depth of a tile to the next: one more than it has, so that depths lie in different banks.
-const STRIDE: u32 = 17u;
+const WIDE_PADDING: u32 = 2u;
 
-// Quads of four rows, and of four columns, at every depth.
-var<workgroup> a_tile: array<Quad, 272>;
-var<workgroup> b_tile: array<Quad, 272>;
+// What an invocation brings.
+struct Pieces {
+    upper: Quad,
+    lower: Quad,
+    b: Tile,
+}
 
-@compute @workgroup_size(64)
+// Where these lie in their tiles, and in their matrices: the first row, column and depths.
+struct Own {
+    upper: Spot,
+    lower: Spot,
+    wide: u32,
+    row: u32,
+    column: u32,
+    a_depth: u32,
+    b_depth: u32,
+    brings_b: bool,
+}
+
+fn own_pieces(place: Place, lane: u32) -> Own {
+    let four = select(lane / WIDE, lane % 4u, DEPTH_FIRST == 1u);
+    let quad = select(lane % WIDE, lane / 4u, DEPTH_FIRST == 1u);
+    return Own(
+        high_spot(lane / 4u, lane % 4u),
+        high_spot(lane / 4u + 32u, lane % 4u),
+        four * WIDE_FOUR + quad,
+        place.down * 32u * DOWN + lane / 4u,
+        place.across * 64u * ACROSS + quad * 4u,
+        lane % 4u * 4u,
+        four * 4u,
+        lane < 4u * WIDE,
+    );
+}
+
+fn load_pieces(place: Place, own: Own, depth: u32) -> Pieces {
+    var pieces: Pieces;
+    pieces.upper = left_quad(place.a, own.row, depth + own.a_depth);
+    if (DOWN == 2u) {
+        pieces.lower = left_quad(place.a, own.row + 32u, depth + own.a_depth);
+    }
+    if (ACROSS == 2u || own.brings_b) {
+        pieces.b = right_tile(place.b, depth + own.b_depth, own.column);
+    }
+    return pieces;
+}
+
+fn put_pieces(own: Own, pieces: Pieces) {
+    put_high(own.upper, pieces.upper);
+    if (DOWN == 2u) {
+        put_high(own.lower, pieces.lower);
+    }
+    if (ACROSS == 2u || own.brings_b) {
+        put_wide_quads(own.wide, pieces.b.q0, pieces.b.q1, pieces.b.q2, pieces.b.q3);
+    }
+}
+
+fn store_piece(batch: u32, row: u32, column: u32, sums: Piece) {
+    product_store_quad(batch, row, column, sums.s0);
+    product_store_quad(batch, row + 1u, column, sums.s1);
+    product_store_quad(batch, row + 2u, column, sums.s2);
+    product_store_quad(batch, row + 3u, column, sums.s3);
+}
+
+@compute @workgroup_size(128)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -24,52 +81,30 @@ fn main(
     if (place.batch >= params.batches) {
         return;
     }
-    let row = place.down * 64u;
-    let column = place.across * 64u;
-    let across = lane & 7u;
-    let down = lane >> 3u;
-    // The pieces that this invocation brings: quads of depths, rows and columns.
-    let a_depth = lane & 3u;
-    let a_rows = lane >> 2u;
-    let b_depth = select(lane >> 4u, lane & 3u, DEPTH_FIRST == 1u);
-    let b_columns = select(lane & 15u, lane >> 2u, DEPTH_FIRST == 1u);
-    var sums: array<array<Quad, 2>, 8>;
+    let own = own_pieces(place, lane);
+    let across = lane % 16u;
+    let down = lane / 16u;
+    let last = (params.k - 1u) / 16u * 16u;
+    var pieces = load_pieces(place, own, 0u);
+    var sums: Sums;
     for (var depth = 0u; depth < params.k; depth += 16u) {
-        let r = row + a_rows * 4u;
-        let d = depth + a_depth * 4u;
-        let r0 = left_quad(place.a, r, d);
-        let r1 = left_quad(place.a, r + 1u, d);
-        let r2 = left_quad(place.a, r + 2u, d);
-        let r3 = left_quad(place.a, r + 3u, d);
-        let a_at = a_depth * 4u * STRIDE + a_rows;
-        a_tile[a_at] = Quad(r0.x, r1.x, r2.x, r3.x);
-        a_tile[a_at + STRIDE] = Quad(r0.y, r1.y, r2.y, r3.y);
-        a_tile[a_at + 2u * STRIDE] = Quad(r0.z, r1.z, r2.z, r3.z);
-        a_tile[a_at + 3u * STRIDE] = Quad(r0.w, r1.w, r2.w, r3.w);
-        let b = right_tile(place.b, depth + b_depth * 4u, column + b_columns * 4u);
-        let b_at = b_depth * 4u * STRIDE + b_columns;
-        b_tile[b_at] = b.q0;
-        b_tile[b_at + STRIDE] = b.q1;
-        b_tile[b_at + 2u * STRIDE] = b.q2;
-        b_tile[b_at + 3u * STRIDE] = b.q3;
+        put_pieces(own, pieces);
         workgroupBarrier();
-        for (var i = 0u; i < 16u; i++) {
-            let upper = a_tile[i * STRIDE + down];
-            let lower = a_tile[i * STRIDE + down + 8u];
-            let left = b_tile[i * STRIDE + across];
-            let right = b_tile[i * STRIDE + across + 8u];
-            for (var j = 0u; j < 4u; j++) {
-                sums[j][0] = multiply_add(Quad(upper[j]), left, sums[j][0]);
-                sums[j][1] = multiply_add(Quad(upper[j]), right, sums[j][1]);
-                sums[j + 4u][0] = multiply_add(Quad(lower[j]), left, sums[j + 4u][0]);
-                sums[j + 4u][1] = multiply_add(Quad(lower[j]), right, sums[j + 4u][1]);
-            }
-        }
+        // After the last depths they are loaded again.
+        pieces = load_pieces(place, own, min(depth + 16u, last));
+        sums = add_tiles(across, down, sums);
         workgroupBarrier();
     }
-    for (var j = 0u; j < 8u; j++) {
-        let r = row + down * 4u + (j & 3u) + (j >> 2u) * 32u;
-        product_store_quad(place.batch, r, column + across * 4u, sums[j][0]);
-        product_store_quad(place.batch, r, column + across * 4u + 32u, sums[j][1]);
+    let row = place.down * 32u * DOWN + down * 4u;
+    let column = place.across * 64u * ACROSS + across * 4u;
+    store_piece(place.batch, row, column, sums.p00);
+    if (ACROSS == 2u) {
+        store_piece(place.batch, row, column + 64u, sums.p01);
+    }
+    if (DOWN == 2u) {
+        store_piece(place.batch, row + 32u, column, sums.p10);
+    }
+    if (ACROSS == 2u && DOWN == 2u) {
+        store_piece(place.batch, row + 32u, column + 64u, sums.p11);
     }
 }

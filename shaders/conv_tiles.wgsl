@@ -4,8 +4,9 @@
 //   weight  [groups * filters, depth] f32 (a provider loads it)
 //   out     [N, groups * filters, pixels] f32 (a provider stores it)
 //
-// One workgroup: 64 filters x 64 outputs of one group of one image, 16 taps at a time through 8.25 KiB of workgroup memory. 256
-// invocations as 16 x 16, each with 4 filters x 4 outputs of sums in registers.
+// One workgroup: 32 * DOWN filters x 64 * ACROSS outputs of one group of one image (see product/tiles.wgsl), 16 taps at a time
+// through 12.25 KiB of workgroup memory at most; the next are on their way from memory while these are multiplied. In which order
+// taps come is the provider's.
 
 struct Axis {
     input: u32,
@@ -27,65 +28,99 @@ struct Params {
     depth: u32,
     pad_0: u32,
     pad_1: u32,
-    step: vec4<u32>,
     axes: array<Axis, 3>,
+    // The taps of a channel and 15 more, from the first on again in the next channel: the distance of each from the beginning of a
+    // window, in depth, height and width and in elements.
+    taps: array<vec4<u32>, TAPS + 15u>,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-// Quads of filters and of outputs, by tap. Rows of weights are longer by a quad, so that their columns are written to different
-// banks.
-var<workgroup> w_tile: array<vec4<f32>, 272>;
-var<workgroup> x_tile: array<vec4<f32>, 256>;
+// Whether a place is one of the image, without a branch: SwiftShader takes minutes to compile dozens of them. DEEP says that an
+// image has more than one slice.
+fn inside(place: vec3<u32>) -> bool {
+    let there = (place.y < params.axes[1].input) & (place.z < params.axes[2].input);
+    return there & ((DEEP == 0u) | (place.x < params.axes[0].input));
+}
 
-fn store_filter(filter_index: u32, group: u32, pixel: u32, sum: vec4<f32>) {
-    if (filter_index < params.filters) {
-        let row = group * params.filters + filter_index;
-        store_quad(row, pixel, row % (params.groups * params.filters), sum);
+// What an invocation brings: inputs, and four taps of a filter and of the one 32 further.
+struct Pieces {
+    inputs: Inputs,
+    upper: vec4<f32>,
+    lower: vec4<f32>,
+}
+
+fn load_pieces(lane: u32, row: u32, last_row: u32, window: Window, step: Step) -> Pieces {
+    var pieces: Pieces;
+    if (ACROSS == 2u || lane < 64u) {
+        pieces.inputs = load_inputs(window, step);
+    }
+    pieces.upper = load_weights(min(row, last_row), lane % 4u, step);
+    if (DOWN == 2u) {
+        pieces.lower = load_weights(min(row + 32u, last_row), lane % 4u, step);
+    }
+    return pieces;
+}
+
+fn put_pieces(lane: u32, window: Window, upper: Spot, lower: Spot, pieces: Pieces) {
+    if (ACROSS == 2u || lane < 64u) {
+        put_inputs(window, pieces.inputs);
+    }
+    put_high(upper, pieces.upper);
+    if (DOWN == 2u) {
+        put_high(lower, pieces.lower);
     }
 }
 
-@compute @workgroup_size(256)
+fn store_filter(filter_index: u32, group: u32, pixel: u32, sums: vec4<f32>) {
+    if (filter_index < params.filters) {
+        let row = group * params.filters + filter_index;
+        store_quad(row, pixel, row % (params.groups * params.filters), sums);
+    }
+}
+
+fn store_piece(filter_index: u32, group: u32, pixel: u32, sums: Piece) {
+    store_filter(filter_index, group, pixel, sums.s0);
+    store_filter(filter_index + 1u, group, pixel, sums.s1);
+    store_filter(filter_index + 2u, group, pixel, sums.s2);
+    store_filter(filter_index + 3u, group, pixel, sums.s3);
+}
+
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let pixel = workgroup.x * 64u;
-    let filter_index = workgroup.y * 64u;
+    let pixel = workgroup.x * 64u * ACROSS;
+    let filter_index = workgroup.y * 32u * DOWN;
     let group = workgroup.z;
-    // Each lane brings four taps in a row of one filter, and of one output every fourth tap. Filters and outputs beyond the last
-    // repeat it; they are not stored.
-    let own_filter = lane / 4u;
-    let own_quad = lane % 4u;
-    let own_row = group % params.groups * params.filters + min(filter_index + own_filter, params.filters - 1u);
-    let own_pixel = lane % 64u;
-    let own_tap = lane / 64u;
-    let window = window_pixel(pixel + own_pixel);
-    var tap = tap_at(group * params.channels, own_tap);
+    // Filters and outputs beyond the last repeat it; they are not stored.
+    let first_row = group % params.groups * params.filters;
+    let last_row = first_row + params.filters - 1u;
+    let row = first_row + filter_index + lane / 4u;
+    let window = window_of(pixel, lane);
+    let upper = high_spot(lane / 4u, lane % 4u);
+    let lower = high_spot(lane / 4u + 32u, lane % 4u);
     let across = lane % 16u;
     let down = lane / 16u;
-    var s0 = vec4<f32>();
-    var s1 = vec4<f32>();
-    var s2 = vec4<f32>();
-    var s3 = vec4<f32>();
+    var step = first_step(group * params.channels);
+    var pieces = load_pieces(lane, row, last_row, window, step);
+    var sums: Sums;
     for (var k = 0u; k < params.depth; k += 16u) {
-        let w = weight_taps(own_row, k + own_quad * 4u);
-        for (var i = 0u; i < 4u; i++) {
-            w_tile[(own_quad * 4u + i) * 17u + own_filter / 4u][own_filter % 4u] = w[i];
-            x_tile[(own_tap + i * 4u) * 16u + own_pixel / 4u][own_pixel % 4u] = window_input(window, tap);
-            tap = next_tap(tap);
-        }
+        put_pieces(lane, window, upper, lower, pieces);
         workgroupBarrier();
-        for (var i = 0u; i < 16u; i++) {
-            let weights = w_tile[i * 17u + down];
-            let inputs = x_tile[i * 16u + across];
-            s0 = fma(vec4<f32>(weights.x), inputs, s0);
-            s1 = fma(vec4<f32>(weights.y), inputs, s1);
-            s2 = fma(vec4<f32>(weights.z), inputs, s2);
-            s3 = fma(vec4<f32>(weights.w), inputs, s3);
-        }
+        step = next_step(step);
+        pieces = load_pieces(lane, row, last_row, window, step);
+        sums = add_tiles(across, down, sums);
         workgroupBarrier();
     }
     let first = filter_index + down * 4u;
-    store_filter(first, group, pixel + across * 4u, s0);
-    store_filter(first + 1u, group, pixel + across * 4u, s1);
-    store_filter(first + 2u, group, pixel + across * 4u, s2);
-    store_filter(first + 3u, group, pixel + across * 4u, s3);
+    let own = pixel + across * 4u;
+    store_piece(first, group, own, sums.p00);
+    if (ACROSS == 2u) {
+        store_piece(first, group, own + 64u, sums.p01);
+    }
+    if (DOWN == 2u) {
+        store_piece(first + 32u, group, own, sums.p10);
+    }
+    if (ACROSS == 2u && DOWN == 2u) {
+        store_piece(first + 32u, group, own + 64u, sums.p11);
+    }
 }

@@ -40,55 +40,128 @@ var<workgroup> shared_quads: array<vec4<f32>, 1024>;
 
 const TILES = 512u;
 
-// Keeps a row of a transform for place `i` (0..32) of channel `channel`.
-fn keep(first: u32, element: u32, channel: u32, i: u32, row: vec4<f32>) {
+// What an invocation brings, and where it lies.
+struct Own {
+    // Whether it is a filter's weights for a channel or a tile's inputs of a channel.
+    weights: bool,
+    // Its channel of four, and the first element of that channel.
+    channel: u32,
+    at: u32,
+    // Where its transforms go: a quad and an element of that.
+    quad: u32,
+    element: u32,
+    // A tile's four rows and columns by element, and which of their 16 inputs are inside of the image.
+    rows: vec4<u32>,
+    columns: vec4<u32>,
+    there_0: vec4<bool>,
+    there_1: vec4<bool>,
+    there_2: vec4<bool>,
+    there_3: vec4<bool>,
+}
+
+// Three rows of weights, or four of inputs.
+struct Rows {
+    r0: vec4<f32>,
+    r1: vec4<f32>,
+    r2: vec4<f32>,
+    r3: vec4<f32>,
+}
+
+// Filters beyond the last repeat it; they are not stored, nor are tiles beyond the last.
+fn own_of(workgroup: vec3<u32>, lane: u32) -> Own {
+    var own: Own;
+    own.weights = lane < 128u;
+    own.channel = select(lane % 128u / 32u, lane % 4u, own.weights);
+    let i = lane % 128u / select(1u, 4u, own.weights) % 32u;
+    own.quad = select(TILES, 0u, own.weights) + own.channel * 8u + i / 4u;
+    own.element = i % 4u;
+    let filter_index = workgroup.z % params.groups * params.filters + min(workgroup.y * 32u + i, params.filters - 1u);
+    let size = params.height.input * params.width.input;
+    let first = workgroup.z * params.channels * size;
+    own.at = select(first + own.channel * size, (filter_index * params.channels + own.channel) * 9u, own.weights);
+    let tile = workgroup.x * 32u + i;
+    let across = (params.width.output + 1u) / 2u;
+    // Places before the image wrap.
+    let rows = tile / across * 2u - params.height.pad + vec4<u32>(0u, 1u, 2u, 3u);
+    let columns = tile % across * 2u - params.width.pad + vec4<u32>(0u, 1u, 2u, 3u);
+    own.rows = min(rows, vec4<u32>(params.height.input - 1u)) * params.width.input;
+    own.columns = min(columns, vec4<u32>(params.width.input - 1u));
+    let there = rows < vec4<u32>(params.height.input);
+    let beside = columns < vec4<u32>(params.width.input);
+    own.there_0 = beside & vec4<bool>(there.x);
+    own.there_1 = beside & vec4<bool>(there.y);
+    own.there_2 = beside & vec4<bool>(there.z);
+    own.there_3 = beside & vec4<bool>(there.w);
+    return own;
+}
+
+fn weight_row(at: u32) -> vec4<f32> {
+    return vec4<f32>(weight[at], weight[at + 1u], weight[at + 2u], 0.0);
+}
+
+fn input_row(at: u32, columns: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(x[at + columns.x], x[at + columns.y], x[at + columns.z], x[at + columns.w]);
+}
+
+// Whether there is this invocation's channel of the four from `c` on. WHOLE says that channels are a multiple of four.
+fn channel_there(own: Own, c: u32) -> bool {
+    return (WHOLE == 1u) | (c + own.channel < params.channels);
+}
+
+// What this invocation brings of channels c .. c + 4; anything where there is no such channel.
+fn load_rows(own: Own, c: u32) -> Rows {
+    if (own.weights) {
+        let at = select(0u, own.at + c * 9u, channel_there(own, c));
+        return Rows(weight_row(at), weight_row(at + 3u), weight_row(at + 6u), vec4<f32>());
+    }
+    let at = select(0u, own.at + c * params.height.input * params.width.input, channel_there(own, c));
+    return Rows(
+        input_row(at + own.rows.x, own.columns),
+        input_row(at + own.rows.y, own.columns),
+        input_row(at + own.rows.z, own.columns),
+        input_row(at + own.rows.w, own.columns),
+    );
+}
+
+// Keeps a row of a transform, from element `element` of the transform on.
+fn keep(own: Own, element: u32, row: vec4<f32>) {
     for (var j = 0u; j < 4u; j++) {
-        shared_quads[first + ((element + j) * 4u + channel) * 8u + i / 4u][i % 4u] = row[j];
+        shared_quads[own.quad + (element + j) * 32u][own.element] = row[j];
     }
 }
 
-fn weight_row(row: vec3<f32>) -> vec4<f32> {
+fn weights_along(row: vec4<f32>) -> vec4<f32> {
     let ends = row.x + row.z;
     return vec4<f32>(row.x, 0.5 * (ends + row.y), 0.5 * (ends - row.y), row.z);
 }
 
-// The transform of the weights of a filter for a channel: zeros where there is no such channel.
-fn keep_weights(filter_index: u32, channel: u32, lane_channel: u32, i: u32) {
-    let there = channel < params.channels;
-    let at = select(0u, (filter_index * params.channels + channel) * 9u, there);
-    let r0 = weight_row(vec3<f32>(weight[at], weight[at + 1u], weight[at + 2u]));
-    let r1 = weight_row(vec3<f32>(weight[at + 3u], weight[at + 4u], weight[at + 5u]));
-    let r2 = weight_row(vec3<f32>(weight[at + 6u], weight[at + 7u], weight[at + 8u]));
-    let ends = r0 + r2;
-    keep(0u, 0u, lane_channel, i, select(vec4<f32>(), r0, there));
-    keep(0u, 4u, lane_channel, i, select(vec4<f32>(), 0.5 * (ends + r1), there));
-    keep(0u, 8u, lane_channel, i, select(vec4<f32>(), 0.5 * (ends - r1), there));
-    keep(0u, 12u, lane_channel, i, select(vec4<f32>(), r2, there));
-}
-
-// Four inputs of a row of the plane that begins at `base`, transformed along the row; zeros outside.
-fn input_row(base: u32, row: u32, column: u32) -> vec4<f32> {
-    let columns = column + vec4<u32>(0u, 1u, 2u, 3u);
-    let there = (columns < vec4<u32>(params.width.input)) & vec4<bool>(row < params.height.input);
-    let at = select(vec4<u32>(), base + row * params.width.input + columns, there);
-    let v = select(vec4<f32>(), vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]), there);
+fn inputs_along(row: vec4<f32>, there: vec4<bool>) -> vec4<f32> {
+    let v = select(vec4<f32>(), row, there);
     return vec4<f32>(v.x - v.z, v.y + v.z, v.z - v.y, v.y - v.w);
 }
 
-// The transform of the inputs of a tile in a plane: zeros where there is no such channel. Places before the image wrap.
-fn keep_inputs(group: u32, channel: u32, place: vec2<u32>, lane_channel: u32, i: u32) {
-    let there = channel < params.channels;
-    let base = (group * params.channels + select(0u, channel, there)) * params.height.input * params.width.input;
-    let row = select(params.height.input, place.x - params.height.pad, there);
-    let column = place.y - params.width.pad;
-    let r0 = input_row(base, row, column);
-    let r1 = input_row(base, row + 1u, column);
-    let r2 = input_row(base, row + 2u, column);
-    let r3 = input_row(base, row + 3u, column);
-    keep(TILES, 0u, lane_channel, i, r0 - r2);
-    keep(TILES, 4u, lane_channel, i, r1 + r2);
-    keep(TILES, 8u, lane_channel, i, r2 - r1);
-    keep(TILES, 12u, lane_channel, i, r1 - r3);
+// Keeps the transform of what was loaded of channels c .. c + 4: zeros where there is no such channel.
+fn keep_rows(own: Own, c: u32, rows: Rows) {
+    let there = vec4<bool>(channel_there(own, c));
+    if (own.weights) {
+        let r0 = weights_along(select(vec4<f32>(), rows.r0, there));
+        let r1 = weights_along(select(vec4<f32>(), rows.r1, there));
+        let r2 = weights_along(select(vec4<f32>(), rows.r2, there));
+        let ends = r0 + r2;
+        keep(own, 0u, r0);
+        keep(own, 4u, 0.5 * (ends + r1));
+        keep(own, 8u, 0.5 * (ends - r1));
+        keep(own, 12u, r2);
+    } else {
+        let r0 = inputs_along(rows.r0, own.there_0 & there);
+        let r1 = inputs_along(rows.r1, own.there_1 & there);
+        let r2 = inputs_along(rows.r2, own.there_2 & there);
+        let r3 = inputs_along(rows.r3, own.there_3 & there);
+        keep(own, 0u, r0 - r2);
+        keep(own, 4u, r1 + r2);
+        keep(own, 8u, r2 - r1);
+        keep(own, 12u, r1 - r3);
+    }
 }
 
 // A row of the sums of filter `filter_index` (0..8) and tile `tile` (0..32), from element `element` on.
@@ -112,26 +185,19 @@ fn store_row(plane: u32, channel: u32, row: u32, column: u32, v: vec4<f32>) {
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let group = workgroup.z;
     let across = (params.width.output + 1u) / 2u;
-    // What this lane brings: a channel of a filter, or a channel of a tile. Filters beyond the last repeat it; they are not stored,
-    // nor are tiles beyond the last.
-    let brings_weights = lane < 128u;
-    let own = (lane % 128u) / select(1u, 4u, brings_weights) % 32u;
-    let own_channel = select((lane % 128u) / 32u, lane % 4u, brings_weights);
-    let own_filter = group % params.groups * params.filters + min(workgroup.y * 32u + own, params.filters - 1u);
-    let own_tile = workgroup.x * 32u + own;
-    let own_place = vec2<u32>(own_tile / across, own_tile % across) * 2u;
+    let own = own_of(workgroup, lane);
+    let last = (params.channels - 1u) / 4u * 4u;
+    var rows = load_rows(own, 0u);
     // What this lane sums: an element, a block of filters and a block of tiles.
     let element = lane / 16u;
     let filters = lane % 16u / 4u;
     let tiles = lane % 4u;
     var sums: array<array<vec4<f32>, 2>, 8>;
     for (var c = 0u; c < params.channels; c += 4u) {
-        if (brings_weights) {
-            keep_weights(own_filter, c + own_channel, own_channel, own);
-        } else {
-            keep_inputs(group, c + own_channel, own_place, own_channel, own);
-        }
+        keep_rows(own, c, rows);
         workgroupBarrier();
+        // After the last channels they are loaded again.
+        rows = load_rows(own, min(c + 4u, last));
         for (var i = 0u; i < 4u; i++) {
             let at = (element * 4u + i) * 8u;
             let w0 = shared_quads[at + filters * 2u];

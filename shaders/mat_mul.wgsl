@@ -4,9 +4,9 @@
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
 //   out     [tokens, out_columns] f32
 //
-// One workgroup: 64 weight rows x 64 tokens, one group of K (32) at a time through 16 KiB of workgroup memory; weights
-// are decoded on their way in. 64 invocations as 8 x 8, each with 8 rows x 8 tokens of sums in registers, 8 apart so
-// that neighbours touch neighbouring rows.
+// One workgroup: 128 weight rows x 32 * DOWN tokens (see product/tiles.wgsl), half a group of K (16) at a time through 12.25 KiB of
+// workgroup memory at most. Weights are decoded on their way in, a row by each invocation; the next half is on its way from
+// memory while this one is multiplied.
 
 struct Params {
     tokens: u32,
@@ -20,65 +20,101 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-var<workgroup> w_tile: array<vec4<f32>, 512>;
-var<workgroup> x_tile: array<vec4<f32>, 512>;
+// Neighbouring invocations write neighbouring rows.
+const WIDE_PADDING: u32 = 0u;
 
-// Where quad `quad` (0..8) of a tile's row stands: rotated by the row, so that the rows that one subgroup reads at once
-// lie in different banks.
-fn place(row: u32, quad: u32) -> u32 {
-    return row * 8u + (quad ^ (row & 7u));
+// The activations that an invocation brings: four depths of a token, and of the one 32 further.
+struct Activations {
+    upper: vec4<f32>,
+    lower: vec4<f32>,
 }
 
-fn dot_add(a: vec4<f32>, b: vec4<f32>, sum: f32) -> f32 {
-    return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+fn activations(token: u32, quad: u32) -> Activations {
+    let last = params.tokens - 1u;
+    var x = Activations(x_quad(min(token, last), quad), vec4<f32>());
+    if (DOWN == 2u) {
+        x.lower = x_quad(min(token + 32u, last), quad);
+    }
+    return x;
 }
 
-@compute @workgroup_size(64)
+fn put_activations(upper: Spot, lower: Spot, x: Activations) {
+    put_high(upper, x.upper);
+    if (DOWN == 2u) {
+        put_high(lower, x.lower);
+    }
+}
+
+fn store_one(index: u32, row: u32, sum: f32) {
+    if (row < params.rows) {
+        out[index] = tail(sum, index, params.first + row);
+    }
+}
+
+fn store_quad(token: u32, row: u32, sums: vec4<f32>) {
+    if (token < params.tokens) {
+        let index = token * params.out_columns + params.first + row;
+        store_one(index, row, sums.x);
+        store_one(index + 1u, row + 1u, sums.y);
+        store_one(index + 2u, row + 2u, sums.z);
+        store_one(index + 3u, row + 3u, sums.w);
+    }
+}
+
+fn store_piece(token: u32, row: u32, sums: Piece) {
+    store_quad(token, row, sums.s0);
+    store_quad(token + 1u, row, sums.s1);
+    store_quad(token + 2u, row, sums.s2);
+    store_quad(token + 3u, row, sums.s3);
+}
+
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let row = workgroup.x * 64u;
-    let token = workgroup.y * 64u;
-    let across = lane & 7u;
-    let down = lane >> 3u;
+    let row = workgroup.x * 128u;
+    let token = workgroup.y * 32u * DOWN;
+    let across = lane % 16u;
+    let down = lane / 16u;
     // Rows and tokens beyond the last repeat it; they are not stored.
-    let own_row = min(row + lane, params.rows - 1u) * params.groups;
-    let own_token = min(token + lane, params.tokens - 1u);
-    var sums: array<array<f32, 8>, 8>;
+    let own_groups = min(row + lane, params.rows - 1u) * params.groups;
+    let own_token = token + lane / 4u;
+    let own_quad = lane % 4u;
+    let wide = wide_spot(lane);
+    let upper = high_spot(lane / 4u, own_quad);
+    let lower = high_spot(lane / 4u + 32u, own_quad);
+    var w = weight_group(own_groups);
+    var x = activations(own_token, own_quad);
+    var sums: Sums;
     for (var group = 0u; group < params.groups; group++) {
-        let w = weight_group(own_row + group);
-        w_tile[place(lane, 0u)] = weight_quad(w, 0u);
-        w_tile[place(lane, 1u)] = weight_quad(w, 1u);
-        w_tile[place(lane, 2u)] = weight_quad(w, 2u);
-        w_tile[place(lane, 3u)] = weight_quad(w, 3u);
-        w_tile[place(lane, 4u)] = weight_quad(w, 4u);
-        w_tile[place(lane, 5u)] = weight_quad(w, 5u);
-        w_tile[place(lane, 6u)] = weight_quad(w, 6u);
-        w_tile[place(lane, 7u)] = weight_quad(w, 7u);
-        for (var q = 0u; q < 8u; q++) {
-            x_tile[place(lane, q)] = x_quad(own_token, group * 8u + q);
-        }
+        put_wide(wide, 0u, weight_quad(w, 0u));
+        put_wide(wide, 1u, weight_quad(w, 1u));
+        put_wide(wide, 2u, weight_quad(w, 2u));
+        put_wide(wide, 3u, weight_quad(w, 3u));
+        put_activations(upper, lower, x);
         workgroupBarrier();
-        for (var q = 0u; q < 8u; q++) {
-            var xs: array<vec4<f32>, 8>;
-            for (var j = 0u; j < 8u; j++) {
-                xs[j] = x_tile[place(down + 8u * j, q)];
-            }
-            for (var i = 0u; i < 8u; i++) {
-                let weights = w_tile[place(across + 8u * i, q)];
-                for (var j = 0u; j < 8u; j++) {
-                    sums[i][j] = dot_add(weights, xs[j], sums[i][j]);
-                }
-            }
-        }
+        // Of either group only the half that is used is loaded: whole ones would take too many registers.
+        w = weight_group(own_groups + group);
+        x = activations(own_token, group * 8u + 4u + own_quad);
+        sums = add_tiles(across, down, sums);
+        workgroupBarrier();
+        put_wide(wide, 0u, weight_quad(w, 4u));
+        put_wide(wide, 1u, weight_quad(w, 5u));
+        put_wide(wide, 2u, weight_quad(w, 6u));
+        put_wide(wide, 3u, weight_quad(w, 7u));
+        put_activations(upper, lower, x);
+        workgroupBarrier();
+        // After the last group it is loaded again.
+        let next = min(group + 1u, params.groups - 1u);
+        w = weight_group(own_groups + next);
+        x = activations(own_token, next * 8u + own_quad);
+        sums = add_tiles(across, down, sums);
         workgroupBarrier();
     }
-    for (var j = 0u; j < 8u; j++) {
-        let t = token + down + 8u * j;
-        for (var i = 0u; i < 8u; i++) {
-            let r = row + across + 8u * i;
-            if (t < params.tokens && r < params.rows) {
-                let index = t * params.out_columns + params.first + r;
-                out[index] = tail(sums[i][j], index, params.first + r);
-            }
-        }
+    let first_row = row + across * 4u;
+    let first_token = token + down * 4u;
+    store_piece(first_token, first_row, sums.p00);
+    store_piece(first_token, first_row + 64u, sums.p01);
+    if (DOWN == 2u) {
+        store_piece(first_token + 32u, first_row, sums.p10);
+        store_piece(first_token + 32u, first_row + 64u, sums.p11);
     }
 }

@@ -1,4 +1,9 @@
 // The 32 numbers of one group as eight quads, and what products do with them.
+//
+// A weight provider of this folder says what the weights 4i .. 4i + 4 of a group are: `code_scale(w, half) * code_quad(w, i)`, with
+// a scale for each half of the group. For products with bytes (`quantized_mat_mul`) it gives the codes as i8, `code_bytes(w, i)`, and
+// with `byte_sum(w, half, products, bytes)` the sum of a half's weights by bytes, of the sum of its codes by bytes and of the sum of
+// its bytes.
 
 struct Quads {
     q0: vec4<f32>,

@@ -48,6 +48,16 @@ struct Tile {
     q3: Quad,
 }
 
+// The piece whose columns these are.
+fn transposed(c0: Quad, c1: Quad, c2: Quad, c3: Quad) -> Tile {
+    return Tile(
+        Quad(c0.x, c1.x, c2.x, c3.x),
+        Quad(c0.y, c1.y, c2.y, c3.y),
+        Quad(c0.z, c1.z, c2.z, c3.z),
+        Quad(c0.w, c1.w, c2.w, c3.w),
+    );
+}
+
 // A workgroup's tile: which one below and beside in which batch, and where the batch's operands begin.
 struct Place {
     batch: u32,

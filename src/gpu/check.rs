@@ -7,6 +7,7 @@ use super::executable::place;
 use super::runner::{Given, Runner, placed};
 use crate::error::{Error, Result};
 use crate::graph::{Origin, interpreter};
+use crate::ops::pack_bytes::unpack;
 use crate::ops::{Input, Tolerance};
 use crate::plan::Request;
 use crate::tensor::{Data, Tensor};
@@ -14,7 +15,7 @@ use crate::tensor::{Data, Tensor};
 /// What a comparison found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Worst {
-    /// The element's index in row-major order.
+    /// The element's index in row-major order; the byte's where elements are words of four.
     pub index: usize,
     /// What the device computed.
     pub found: f64,
@@ -59,13 +60,29 @@ pub fn worst(found: &Tensor, expected: &Tensor, tolerance: &Tolerance) -> Result
         Data::U32(v) => f64::from(v[i]),
         Data::I64(v) => v[i] as f64,
     };
-    let allowed = |i: usize| match tolerance {
-        Tolerance::Exact => 0.0,
-        Tolerance::Absolute(a) => a.get(i).copied().map_or(0.0, f64::from),
+    let bytes = |t: &Tensor| Ok::<_, Error>(unpack(t.as_i64()?).map(f64::from).collect::<Vec<f64>>());
+    let all: Vec<Worst> = match tolerance {
+        Tolerance::Bytes(allowed) => {
+            let pairs = bytes(found)?.into_iter().zip(bytes(expected)?);
+            let byte = |(index, ((found, expected), allowed)): (usize, ((f64, f64), &f32))| Worst {
+                index,
+                found,
+                expected,
+                allowed: f64::from(*allowed),
+            };
+            pairs.zip(allowed).enumerate().map(byte).collect()
+        }
+        _ => {
+            let allowed = |i: usize| match tolerance {
+                Tolerance::Absolute(a) => a.get(i).copied().map_or(0.0, f64::from),
+                _ => 0.0,
+            };
+            let element = |i| Worst { index: i, found: number(found, i), expected: number(expected, i), allowed: allowed(i) };
+            (0..found.len()).map(element).collect()
+        }
     };
-    let element = |i| Worst { index: i, found: number(found, i), expected: number(expected, i), allowed: allowed(i) };
-    let all = (0..found.len()).map(element);
-    all.max_by(|a, b| a.ratio().total_cmp(&b.ratio())).ok_or_else(|| Error::shape("check", "nothing to compare"))
+    let worst = all.into_iter().max_by(|a, b| a.ratio().total_cmp(&b.ratio()));
+    worst.ok_or_else(|| Error::shape("check", "nothing to compare"))
 }
 
 /// What a checked step showed.

@@ -111,8 +111,7 @@ impl Executable {
         let inputs = gpu.buffer("inputs", plan.input_bytes, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)?;
         let place = |i: usize| place(gpu, &graph, &plan, i, weights, storage, &inputs);
         let outputs: Vec<Slice> = plan.outputs.iter().map(|i| place(*i)).collect::<Result<_>>()?;
-        let keys: Vec<Key> = plan.dispatches().map(key).collect();
-        let mut pipelines = gpu.pipelines(&keys)?.into_iter();
+        let mut pipelines = gpu.pipelines(&keys(&plan))?.into_iter();
         let stride = u64::from(gpu.info().caps.uniform_align);
         let size = |d: &Dispatch| (d.params.len() as u64 * 4).max(4).next_multiple_of(16).next_multiple_of(stride);
         let params = gpu.buffer("parameters", plan.dispatches().map(size).sum(), Usage::UNIFORM | Usage::COPY_DST)?;
@@ -360,9 +359,13 @@ pub(super) fn place(
     }
 }
 
-fn key(dispatch: &Dispatch) -> Key {
-    let bindings = dispatch.bindings.iter().map(|b| (b.group, b.binding, b.constant)).collect();
-    Key { kernel: dispatch.kernel.clone(), bindings }
+/// The pipelines of a plan's dispatches, in their order.
+pub(super) fn keys(plan: &Plan) -> Vec<Key> {
+    let key = |dispatch: &Dispatch| {
+        let bindings = dispatch.bindings.iter().map(|b| (b.group, b.binding, b.constant)).collect();
+        Key { kernel: dispatch.kernel.clone(), bindings }
+    };
+    plan.dispatches().map(key).collect()
 }
 
 fn bind(

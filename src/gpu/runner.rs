@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::device_tensor::{DeviceTensor, Located};
-use super::executable::{Executable, Feed, Pace, Started, Storage};
+use super::executable::{self, Executable, Feed, Pace, Started, Storage};
 use super::weights::Progress;
 use super::{Gpu, WeightStore};
 use crate::dtype::DType;
@@ -173,7 +173,7 @@ impl Runner {
         }
         let graph = Arc::new(plan::passes::restrict(&self.graph, &request.outputs)?);
         let plan = Arc::new(plan::compile(&graph, &request.symbols, &self.gpu.info().caps)?);
-        self.weights.ensure(&graph, &plan, progress)?;
+        self.load(&graph, &plan, progress)?;
         if plan.arena_bytes > self.storage.arena.size() {
             // Bind groups hold the arena: those of the plans made so far would keep the old one alive.
             self.ready.clear();
@@ -185,6 +185,17 @@ impl Runner {
         }
         self.ready.push(Executable::new(&self.gpu, request.clone(), graph, plan, &self.weights, &self.storage)?);
         Ok(self.ready.len() - 1)
+    }
+
+    /// Uploads the weights of a plan that are not there yet, while its pipelines are made.
+    fn load(&self, graph: &Graph, plan: &Plan, progress: Progress<'_>) -> Result<()> {
+        let keys = executable::keys(plan);
+        std::thread::scope(|scope| {
+            let pipelines = scope.spawn(|| self.gpu.pipelines(&keys));
+            self.weights.ensure(graph, plan, progress)?;
+            let made = pipelines.join().map_err(|_| Error::invalid("pipelines", "the thread that makes them panicked"))?;
+            made.map(|_| ())
+        })
     }
 }
 

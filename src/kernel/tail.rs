@@ -13,6 +13,8 @@ pub enum Access {
     Element,
     /// The one at the index of the output's channel: the column of a product, the channel of a convolution.
     Channel,
+    /// The one at the index of the output's row, which the kernel's function `output_row` finds.
+    Row,
     /// The only one.
     Scalar,
     /// The one that the kernel's function `strided` finds with the strides of that number.
@@ -36,16 +38,16 @@ pub struct Tail {
     pub expr: Expr,
     /// The operands that the tail reads.
     pub operands: Vec<TailOperand>,
-    /// How many operands, from the first on, are f32 that the kernel hands over: two by a product of paired rows, one by most
-    /// kernels, none by the elementwise kernel.
-    pub given: u32,
+    /// What the first operands are, which the kernel hands over: two by a product of paired rows, one by most kernels, none by the
+    /// elementwise kernel.
+    pub given: Vec<Kind>,
 }
 
 impl Tail {
     /// The kind of operand `i`.
     pub fn kind(&self, i: u32) -> Kind {
-        let read = i.checked_sub(self.given).and_then(|i| self.operands.get(i as usize));
-        read.map_or(Kind::Float, |o| o.kind)
+        let read = |i: usize| self.operands.get(i).map_or(Kind::Float, |o| o.kind);
+        self.given.get(i as usize).copied().unwrap_or_else(|| read(i as usize - self.given.len()))
     }
 
     /// The kind of the value.
@@ -53,25 +55,26 @@ impl Tail {
         self.expr.kind(&|i| Some(self.kind(i))).unwrap_or(Kind::Float)
     }
 
-    /// The WGSL of `tail(x0: f32, .., index: u32, channel: u32)`, or `tail(index: u32)` where nothing is handed over, with a
-    /// storage array for every operand that it reads.
+    /// The WGSL of `tail(x0: f32, .., index: u32, channel: u32)`, with i32 where integers are handed over, or of `tail(index: u32)`
+    /// where nothing is, with a storage array for every operand that it reads.
     pub fn wgsl(&self) -> String {
         let mut text = format!("alias Value = {};\n", self.value().wgsl());
         for (i, operand) in self.operands.iter().enumerate() {
             let kind = operand.kind.wgsl();
             let _ = writeln!(text, "@group(2) @binding({i}) var<storage, read_write> tail_{i}: array<{kind}>;");
         }
-        let given: String = (0..self.given).map(|i| format!("x{i}: f32, ")).collect();
-        let channel = if self.given > 0 { ", channel: u32" } else { "" };
+        let given: String = self.given.iter().enumerate().map(|(i, kind)| format!("x{i}: {}, ", kind.wgsl())).collect();
+        let channel = if self.given.is_empty() { "" } else { ", channel: u32" };
         let _ = writeln!(text, "fn tail({given}index: u32{channel}) -> Value {{");
         for (i, operand) in self.operands.iter().enumerate() {
             let at = match operand.access {
                 Access::Element => "index".into(),
                 Access::Channel => "channel".into(),
+                Access::Row => "output_row(index)".into(),
                 Access::Scalar => "0u".into(),
                 Access::Strided(k) => format!("strided(index, {k}u)"),
             };
-            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + self.given as usize);
+            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + self.given.len());
         }
         let _ = writeln!(text, "    return {};\n}}", self.expr.wgsl(&|i| self.kind(i)));
         text
@@ -82,7 +85,7 @@ impl From<Expr> for Tail {
     /// A tail of f32 operands that lie as the output does, after the one handed over.
     fn from(expr: Expr) -> Self {
         let operand = TailOperand { kind: Kind::Float, access: Access::Element };
-        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: 1 }
+        Tail { operands: vec![operand; expr.operands().max(1) as usize - 1], expr, given: vec![Kind::Float] }
     }
 }
 

@@ -226,6 +226,14 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// As [`Context::apply`]; of constants the elements are computed when they are first asked for.
+    pub fn apply_late(&mut self, op: impl Into<Op>, operands: &[&Value], ty: ElementType) -> Traced<Value> {
+        match operands.iter().map(|v| Some((*v, v.constant()?.clone()))).collect::<Option<Vec<_>>>() {
+            Some(constants) => Ok(self.tracer.defer(op, &constants, ty)?),
+            None => self.apply(op, operands, ty),
+        }
+    }
+
     /// Constants computed from `from` by the host, once for all runs where they depend on the model's file alone. `what` names
     /// the computation with all that decides about it.
     ///

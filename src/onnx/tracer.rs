@@ -48,7 +48,7 @@ impl Folds {
         let folds = self.0.lock().unwrap_or_else(|e| e.into_inner());
         let fold = folds.get(key).filter(|f| f.operands.iter().all(|o| o.strong_count() > 0))?;
         let value = |(ty, shape, constant): &(ElementType, Vec<usize>, Weak<Constant>)| {
-            Some(Value { ty: *ty, shape: shape.clone(), content: Content::Known(constant.upgrade()?) })
+            Some(Value::new(*ty, shape.clone(), Content::Known(constant.upgrade()?)))
         };
         fold.results.iter().map(value).collect()
     }
@@ -221,9 +221,31 @@ impl Tracer {
         let label = self.label.clone();
         let made = self.builder.node(label, op, &ids)?;
         self.nodes += 1;
-        let value =
-            |(i, (t, id)): (usize, (&TensorType, ValueId))| Value { ty: ty(i, t), shape: shape(t), content: Content::Traced(id) };
+        let value = |(i, (t, id)): (usize, (&TensorType, ValueId))| Value::new(ty(i, t), shape(t), Content::Traced(id));
         Ok(outputs.iter().zip(made).enumerate().map(value).collect())
+    }
+
+    /// The result of an op of constants that is computed when its elements are first asked for: by the host, or by a graph that
+    /// reads them.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the operands do not fit.
+    pub fn defer(&mut self, op: impl Into<Op>, operands: &[(&Value, Arc<Constant>)], ty: ElementType) -> Result<Value> {
+        let op = op.into();
+        let of = |v: &Value| {
+            let dtype = graph_type(v.ty).ok_or_else(|| Error::Unsupported(format!("elements of {}", v.ty.name())))?;
+            Ok(TensorType::new(dtype, Shape::from(&v.shape[..])))
+        };
+        let types = operands.iter().map(|(v, _)| of(v)).collect::<Result<Vec<TensorType>>>()?;
+        let outputs = op.rule().infer(&types.iter().collect::<Vec<_>>())?;
+        let shape: Vec<usize> = outputs.iter().take(1).flat_map(|t| &t.shape.0).filter_map(Dim::constant).collect();
+        let values: Vec<&Value> = operands.iter().map(|(v, _)| *v).collect();
+        let made = self.remember(&format!("deferred {op:?}"), &values, |lasting| {
+            let constants = operands.iter().map(|(_, c)| c.clone()).collect();
+            let constant = Constant::deferred(op.clone(), constants, lasting);
+            Ok(vec![Value::new(ty, shape, Content::Known(Arc::new(constant)))])
+        })?;
+        made.into_iter().next().ok_or_else(|| Error::invalid("trace", "an op without results"))
     }
 
     /// Computes an op on constants.

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formats::ElementType;
 use crate::formats::onnx::OnnxTensor;
 use crate::gpu::Located;
 use crate::graph::ValueId;
+use crate::ops::{Input, Op};
 use crate::tensor::{Data, Tensor, Weight};
 
 /// A tensor with the element type that ONNX gives it: [`crate::tensor::Data::F32`] holds all its floats, `I64` all its integers
@@ -91,12 +92,28 @@ pub fn graph_type(ty: ElementType) -> Option<DType> {
     }
 }
 
+/// An op of constants that is computed when its elements are first asked for.
+#[derive(Debug)]
+struct Deferred {
+    op: Op,
+    operands: Vec<Arc<Constant>>,
+}
+
+impl Deferred {
+    fn compute(&self) -> Result<Tensor> {
+        let operands = self.operands.iter().map(|c| c.tensor().map(Input::Tensor)).collect::<Result<_>>()?;
+        let results = self.op.rule().reference(operands)?;
+        results.into_iter().next().ok_or_else(|| Error::invalid("constant", "an op without results"))
+    }
+}
+
 /// A value whose elements the host knows while it traces.
 #[derive(Debug)]
 pub struct Constant {
     tensor: OnceLock<Arc<Tensor>>,
     weight: OnceLock<Weight>,
     file: Option<OnnxTensor>,
+    deferred: Option<Deferred>,
     /// Whether it depends on nothing but the model's file, and so is the same in every run.
     pub lasting: bool,
 }
@@ -104,17 +121,26 @@ pub struct Constant {
 impl Constant {
     /// A constant of the file.
     pub fn from_file(tensor: OnnxTensor) -> Self {
-        Constant { tensor: OnceLock::new(), weight: OnceLock::new(), file: Some(tensor), lasting: true }
+        Constant { file: Some(tensor), ..Constant::empty(true) }
     }
 
     /// A computed constant.
     pub fn new(tensor: Arc<Tensor>, lasting: bool) -> Self {
-        Constant { tensor: OnceLock::from(tensor), weight: OnceLock::new(), file: None, lasting }
+        Constant { tensor: OnceLock::from(tensor), ..Constant::empty(lasting) }
     }
 
     /// A computed weight, packed or not.
     pub fn packed(weight: Weight, lasting: bool) -> Self {
-        Constant { tensor: OnceLock::new(), weight: OnceLock::from(weight), file: None, lasting }
+        Constant { weight: OnceLock::from(weight), ..Constant::empty(lasting) }
+    }
+
+    /// The result of an op of constants, computed when it is first asked for.
+    pub fn deferred(op: Op, operands: Vec<Arc<Constant>>, lasting: bool) -> Self {
+        Constant { deferred: Some(Deferred { op, operands }), ..Constant::empty(lasting) }
+    }
+
+    fn empty(lasting: bool) -> Self {
+        Constant { tensor: OnceLock::new(), weight: OnceLock::new(), file: None, deferred: None, lasting }
     }
 
     /// The elements, little-endian and packed as the file has them, of a constant of type `ty`.
@@ -136,10 +162,11 @@ impl Constant {
         if let Some(tensor) = self.tensor.get() {
             return Ok(tensor.clone());
         }
-        let tensor = match (&self.file, self.weight.get()) {
-            (Some(file), _) => file.to_tensor()?,
-            (None, Some(weight)) => weight.to_tensor()?,
-            (None, None) => Tensor::f32(&[0], Vec::new())?,
+        let tensor = match (&self.file, self.weight.get(), &self.deferred) {
+            (Some(file), ..) => file.to_tensor()?,
+            (None, Some(weight), _) => weight.to_tensor()?,
+            (None, None, Some(deferred)) => deferred.compute()?,
+            (None, None, None) => Tensor::f32(&[0], Vec::new())?,
         };
         Ok(self.tensor.get_or_init(|| Arc::new(tensor)).clone())
     }
@@ -194,13 +221,33 @@ pub struct Value {
     pub shape: Vec<usize>,
     /// Where the elements are.
     pub content: Content,
+    /// What the elements were before they were dequantised, where that is known.
+    pub quantized: Option<Arc<Quantized>>,
+}
+
+/// What `(elements - zero_point) * scale` was made of.
+#[derive(Clone, Debug)]
+pub struct Quantized {
+    /// The integers.
+    pub elements: Value,
+    /// One number, or one for each place of `axis`.
+    pub scale: Value,
+    /// Likewise; 0 where there is none.
+    pub zero_point: Option<Value>,
+    /// The dimension along which scales and zero points change.
+    pub axis: usize,
 }
 
 impl Value {
+    /// A value whose elements are at `content`.
+    pub fn new(ty: ElementType, shape: Vec<usize>, content: Content) -> Self {
+        Value { ty, shape, content, quantized: None }
+    }
+
     /// A value that the host knows.
     pub fn known(ty: ElementType, tensor: Tensor, lasting: bool) -> Self {
         let shape = tensor.shape().to_vec();
-        Value { ty, shape, content: Content::Known(Arc::new(Constant::new(Arc::new(tensor), lasting))) }
+        Value::new(ty, shape, Content::Known(Arc::new(Constant::new(Arc::new(tensor), lasting))))
     }
 
     /// A value that a run brings. One without elements is the same in all runs.
@@ -212,13 +259,14 @@ impl Value {
         if shape.contains(&0) {
             return Ok(Value::known(ty, Arc::unwrap_or_clone(value.to_host()?), false));
         }
-        Ok(Value { ty, shape, content: Content::Arrived(Arrival::new(value)) })
+        Ok(Value::new(ty, shape, Content::Arrived(Arrival::new(value))))
     }
 
-    /// A weight that the host computed for a product.
+    /// A weight, or words of bytes, that the host made for a product.
     pub fn packed(weight: Weight, lasting: bool) -> Self {
         let shape = weight.shape().to_vec();
-        Value { ty: ElementType::Float, shape, content: Content::Known(Arc::new(Constant::packed(weight, lasting))) }
+        let ty = if weight.dtype() == DType::I64 { ElementType::Int32 } else { ElementType::Float };
+        Value::new(ty, shape, Content::Known(Arc::new(Constant::packed(weight, lasting))))
     }
 
     /// The number of dimensions.

@@ -100,7 +100,7 @@ fn graph(node: &Node, attribute: &str) -> Traced<Arc<Graph>> {
 pub fn initializers(graph: &Graph) -> BTreeMap<String, Value> {
     let constant = |(name, tensor): &(String, crate::formats::onnx::OnnxTensor)| {
         let content = super::value::Content::Known(Arc::new(super::value::Constant::from_file(tensor.clone())));
-        (name.clone(), Value { ty: tensor.ty(), shape: tensor.shape().to_vec(), content })
+        (name.clone(), Value::new(tensor.ty(), tensor.shape().to_vec(), content))
     };
     graph.initializers.iter().map(constant).collect()
 }

@@ -9,12 +9,12 @@ use rayon::prelude::*;
 use super::elementwise::{broadcast, collapse};
 use super::lowering::NARROW_ITERATIONS;
 use super::tail::{self, Applied};
-use super::{Input, Lowering, Rule, Strided, Tolerance, kind_of, sum_error};
+use super::{Input, Lowering, Operand, Rule, Strided, Tolerance, kind_of, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
 use crate::kernel::expr::Kind;
-use crate::kernel::{Dispatch, Expr, Kernel, linear_grid};
+use crate::kernel::{Dispatch, Expr, Kernel, Tail, linear_grid};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -67,6 +67,37 @@ impl BatchMatMul {
         let [a_steps, b_steps] = lists;
         let batches = dims.into_iter().zip(a_steps).zip(b_steps).map(|((len, a), b)| [len, a, b]).collect();
         Ok(Layout { out, m, n, k, a_start: a.start, b_start: b.start, a_row, a_depth, b_depth, b_column, batches })
+    }
+
+    /// Emits the product of `a` and `b`, whose sums go through `tail` with its operands `others`, and which is `out`.
+    pub(super) fn emit(
+        &self,
+        cx: &mut Lowering<'_>,
+        a: &Operand,
+        b: &Operand,
+        out: &Operand,
+        tail: Option<Tail>,
+        others: &[Operand],
+    ) -> Result<()> {
+        let layout = self.layout(&a.shape, &b.shape)?.joined();
+        let Choice { kernel, rows, columns } = choose(cx, &layout);
+        // The kernel for long depths takes 64 in two iterations.
+        cx.check_iterations(layout.k / 32)?;
+        let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
+        let batches: usize = layout.batches.iter().map(|[len, ..]| len).product();
+        let Layout { m, n, k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = layout;
+        let mut params = [m, n, k, a_row, a_depth, b_depth, b_column, across, down, batches].map(|n| n as u32).to_vec();
+        params.extend([self.scale.to_bits(), a_start as u32, b_start as u32, 0, 0, 0]);
+        params.extend(layout.batches.iter().flat_map(|[len, a, b]| [*len as u32, *a as u32, *b as u32, 0]));
+        let kernel = kernel.constant("RANK", layout.batches.len() as u32);
+        let kernel = match tail {
+            None => kernel.provider("product/int"),
+            Some(tail) => kernel.provider("product/float").provider("product/scaled").tail(tail),
+        };
+        let dispatch = Dispatch::new(kernel, params, linear_grid(across * down * batches, cx.caps));
+        let dispatch = dispatch.read(a.value).read(b.value).write(out.value);
+        cx.emit(tail::bind(dispatch, others));
+        Ok(())
     }
 
     /// The output's shape and `sum_d f(a * b)` for each of its elements.
@@ -208,26 +239,12 @@ impl Rule for BatchMatMul {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let (a, b, out) = (&cx.inputs[0], &cx.inputs[1], &cx.outputs[0]);
-        let layout = self.layout(&a.shape, &b.shape)?.joined();
-        let Choice { kernel, rows, columns } = choose(cx, &layout);
-        // The kernel for long depths takes 64 in two iterations.
-        cx.check_iterations(layout.k / 32)?;
-        let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
-        let batches: usize = layout.batches.iter().map(|[len, ..]| len).product();
-        let Layout { m, n, k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = layout;
-        let mut params = [m, n, k, a_row, a_depth, b_depth, b_column, across, down, batches].map(|n| n as u32).to_vec();
-        params.extend([self.scale.to_bits(), a_start as u32, b_start as u32, 0, 0, 0]);
-        params.extend(layout.batches.iter().flat_map(|[len, a, b]| [*len as u32, *a as u32, *b as u32, 0]));
-        let kernel = kernel.constant("RANK", layout.batches.len() as u32);
-        let kernel = match out.dtype {
-            DType::I64 => kernel.provider("product/int"),
-            _ => kernel.provider("product/float").tail(tail::lower(&self.tail, &cx.inputs[2..], out, out.shape.len() - 1)?),
+        let (inputs, out) = (cx.inputs, &cx.outputs[0]);
+        let tail = match out.dtype {
+            DType::I64 => None,
+            _ => Some(tail::lower(&self.tail, &inputs[2..], out, out.shape.len() - 1)?),
         };
-        let dispatch = Dispatch::new(kernel, params, linear_grid(across * down * batches, cx.caps));
-        let dispatch = dispatch.read(a.value).read(b.value).write(out.value);
-        cx.emit(tail::bind(dispatch, &cx.inputs[2..]));
-        Ok(())
+        self.emit(cx, &inputs[0], &inputs[1], out, tail, &inputs[2..])
     }
 
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
@@ -253,15 +270,22 @@ fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
     let aligned = |start: usize, step: usize, batch: usize| {
         [start, step].iter().chain(layout.batches.iter().map(|b| &b[batch])).all(|at| at.is_multiple_of(4))
     };
+    // Where k ends with a tile nothing has to watch for its end.
+    let tiles = cx.caps.width == Width::Wide && layout.m > 8;
+    let pick = |quads, whole| if tiles && layout.k.is_multiple_of(16) { whole } else { quads };
     let left = match layout {
-        Layout { a_depth: 1, .. } if quads && aligned(layout.a_start, layout.a_row, 1) => "product/left_quads",
+        Layout { a_depth: 1, .. } if quads && aligned(layout.a_start, layout.a_row, 1) => {
+            pick("product/left_quads", "product/left_whole")
+        }
         _ => "product/left_scalars",
     };
     let right = match layout {
         Layout { b_column: 1, n, .. } if n.is_multiple_of(4) && aligned(layout.b_start, layout.b_depth, 2) => {
-            "product/right_rows"
+            pick("product/right_rows", "product/right_rows_whole")
         }
-        Layout { b_depth: 1, .. } if quads && aligned(layout.b_start, layout.b_column, 2) => "product/right_columns",
+        Layout { b_depth: 1, .. } if quads && aligned(layout.b_start, layout.b_column, 2) => {
+            pick("product/right_columns", "product/right_columns_whole")
+        }
         _ => "product/right_scalars",
     };
     let link = |shader| Kernel::new(shader).provider("product/operands").provider(left).provider(right);
@@ -289,7 +313,12 @@ fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
             let rows = layout.m.next_power_of_two();
             Choice { kernel: wide("batch_mat_mul_few").constant("ROWS", rows as u32), rows, columns: 64 }
         }
-        Width::Wide => Choice { kernel: wide("batch_mat_mul"), rows: 64, columns: 64 },
+        // By reasoning: few rows or columns would leave half of a tile empty.
+        Width::Wide => {
+            let (across, down) = (if layout.n <= 64 { 1 } else { 2 }, if layout.m <= 32 { 1 } else { 2 });
+            let kernel = wide("batch_mat_mul").provider("product/tiles").constant("ACROSS", across).constant("DOWN", down);
+            Choice { kernel, rows: 32 * down as usize, columns: 64 * across as usize }
+        }
     }
 }
 

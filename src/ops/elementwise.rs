@@ -38,6 +38,13 @@ impl Elementwise {
         self.views.get(i).cloned().flatten().unwrap_or_else(|| Strided::of(x))
     }
 
+    /// How far each element may be off where element `i` of the first operand, which has the output's shape, is off by `first(i)`.
+    pub(super) fn bounds(&self, inputs: &[Input], first: &(impl Fn(usize) -> f32 + Sync)) -> Result<Vec<f32>> {
+        let operands = Operands::new(self, inputs)?;
+        let bound = |i: usize| self.expr.bound(&|o| operands.at(o, i), &|o| if o == 0 { first(i) } else { 0.0 }).1;
+        Ok((0..operands.len()).into_par_iter().map(bound).collect())
+    }
+
     /// `a + b`.
     pub fn add() -> Self {
         Expr::sum(Expr::operand(0), Expr::operand(1)).into()
@@ -193,9 +200,7 @@ impl Rule for Elementwise {
 
     /// What [`Expr::bound`] makes of exact operands.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
-        let operands = Operands::new(self, inputs)?;
-        let bound = |i: usize| self.expr.bound(&|o| operands.at(o, i), &|_| 0.0).1;
-        Ok(vec![Tolerance::Absolute((0..operands.len()).into_par_iter().map(bound).collect())])
+        Ok(vec![Tolerance::Absolute(self.bounds(inputs, &|_| 0.0)?)])
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
@@ -223,7 +228,7 @@ impl Rule for Elementwise {
         let kernel = Kernel::new("elementwise")
             .constant("RANK", dims.len() as u32)
             .constant("WORDS", words.len().div_ceil(4) as u32)
-            .tail(Tail { expr: self.expr.clone(), operands, given: 0 });
+            .tail(Tail { expr: self.expr.clone(), operands, given: Vec::new() });
         // The array begins at the second vector of the uniform.
         let mut params = vec![out.len() as u32, 0, 0, 0];
         params.extend(words.iter().map(|w| *w as u32));

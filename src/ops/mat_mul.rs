@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::tail::{self, Applied};
-use super::{Input, Lowering, Operand, RmsNorm, Rule, Tolerance, expect, sum_error};
+use super::{BatchMatMul, Input, Lowering, Operand, RmsNorm, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
@@ -91,7 +91,7 @@ impl Rule for MatMul {
         let shape = self.out_shape(&x, weight);
         let tail = Applied::new(&self.tail, &inputs[self.own_operands()..], &shape, shape.len() - 1)?;
         let sums = products(&x, weight, |product| product)?;
-        let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums));
+        let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums).float());
         Ok(vec![Tensor::f32(&shape, values.collect())?])
     }
 
@@ -140,13 +140,10 @@ pub(super) fn lower_product(
     let others = &cx.inputs[others..];
     let tail = tail::lower_given(tail, sums as u32, others, &out, out.shape.len() - 1)?;
     if sums == 1 || choice.pairs {
-        let dispatches = by_chunk(cx, choice, left, at, &out, &tail)?;
-        dispatches.into_iter().for_each(|d| cx.emit(tail::bind(d, others)));
-        return Ok(());
+        return multiply(cx, choice, left, at, &out, tail, others);
     }
     let parts = cx.scratch(DType::F32, &[out.rows(), cx.inputs[at].rows()]);
-    let dispatches = by_chunk(cx, choice, left, at, &parts, &Tail::from(Expr::operand(0)))?;
-    dispatches.into_iter().for_each(|d| cx.emit(d));
+    multiply(cx, choice, left, at, &parts, Expr::operand(0).into(), &[])?;
     let grid = linear_grid(out.len().div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
     let params = vec![out.len() as u32, out.columns() as u32];
     let dispatch = Dispatch::new(Kernel::new("mat_mul_pairs").tail(tail), params, grid);
@@ -154,15 +151,47 @@ pub(super) fn lower_product(
     Ok(())
 }
 
-/// The products with each chunk of the weight, which leave `out` complete.
-fn by_chunk(
-    cx: &Lowering<'_>,
+/// Tokens from which on a narrow device decodes a weight before it multiplies: decoding writes and reads four bytes a weight, for
+/// which the kernel of plain products is twice as fast as the one that decodes for every eight tokens.
+const MANY: usize = 64;
+/// Bytes of the largest weight that is decoded as a whole.
+const DECODED: usize = 64 << 20;
+
+/// Whether the weight is decoded before it is multiplied.
+fn decodes(cx: &Lowering<'_>, weight: &PackedWeight<'_>, tokens: usize) -> bool {
+    let bytes = weight.operand.len().saturating_mul(4);
+    let one = weight.operand.chunks.len() == 1 && weight.operand.columns().is_multiple_of(4);
+    cx.caps.width == Width::Narrow && tokens >= MANY && one && bytes <= DECODED && bytes as u64 <= cx.caps.max_binding
+}
+
+/// Emits the decoding of the weight, and the plain product with it.
+fn emit_decoded(cx: &mut Lowering<'_>, x: &Operand, out: &Operand, tail: Tail, others: &[Operand]) -> Result<()> {
+    let plain = cx.scratch(DType::F32, &cx.inputs[1].shape);
+    let weight = cx.weight(1)?;
+    let kernel = Kernel::new("mat_mul_decode").provider(weight.provider());
+    let groups = plain.rows() * weight.groups;
+    let params = [plain.rows(), plain.columns(), weight.groups].map(|n| n as u32).to_vec();
+    let dispatch = Dispatch::new(kernel, params, linear_grid(groups.div_ceil(LINEAR_WORKGROUP as usize), cx.caps));
+    let dispatch = dispatch.write(plain.value).weight(weight.operand.value, 0, weight.planes());
+    cx.emit(dispatch);
+    let matrix = |o: &Operand| Operand { shape: vec![o.rows(), o.columns()], ..o.clone() };
+    let product = BatchMatMul { transpose_b: true, ..BatchMatMul::plain() };
+    product.emit(cx, &matrix(x), &plain, &matrix(out), Some(tail), others)
+}
+
+/// Emits the products with each chunk of the weight, which leave `out` complete.
+fn multiply(
+    cx: &mut Lowering<'_>,
     choice: &Choice,
     left: &[Operand],
     at: usize,
     out: &Operand,
-    tail: &Tail,
-) -> Result<Vec<Dispatch>> {
+    tail: Tail,
+    others: &[Operand],
+) -> Result<()> {
+    if choice.decoded {
+        return emit_decoded(cx, &left[0], out, tail, others);
+    }
     let weight = cx.weight(at)?;
     let (tokens, columns) = (out.rows(), weight.operand.columns());
     let mut dispatches = Vec::new();
@@ -179,9 +208,10 @@ fn by_chunk(
         if let Some((_, gain)) = choice.norm {
             dispatch = dispatch.constant(gain);
         }
-        dispatches.push(dispatch.weight(weight.operand.value, chunk, weight.planes()));
+        dispatches.push(tail::bind(dispatch.weight(weight.operand.value, chunk, weight.planes()), others));
     }
-    Ok(dispatches)
+    dispatches.into_iter().for_each(|d| cx.emit(d));
+    Ok(())
 }
 
 /// `sum_k f(x[t, k] * weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
@@ -216,12 +246,14 @@ pub(super) struct Choice {
     pub norm: Option<(RmsNorm, usize)>,
     /// Whether the kernel makes outputs of pairs by itself.
     pub pairs: bool,
+    /// Whether the weight is decoded first, for a plain product instead of the kernel.
+    pub decoded: bool,
 }
 
 impl Choice {
     /// A kernel that only multiplies.
     pub fn plain(kernel: Kernel, rows: usize, tokens: usize) -> Self {
-        Choice { kernel, rows, tokens, norm: None, pairs: false }
+        Choice { kernel, rows, tokens, norm: None, pairs: false, decoded: false }
     }
 }
 
@@ -266,7 +298,8 @@ fn choose(op: &MatMul, cx: &Lowering<'_>, weight: &PackedWeight<'_>) -> Choice {
                 return Choice { norm, pairs: fused, ..Choice::plain(kernel, 32, 1) };
             }
             let cols = tokens.next_power_of_two().min(8);
-            Choice::plain(kernel("mat_mul_rows").provider(x_provider).constant("COLS", cols as u32), 8, cols)
+            let kernel = kernel("mat_mul_rows").provider(x_provider).constant("COLS", cols as u32);
+            Choice { decoded: decodes(cx, weight, tokens), ..Choice::plain(kernel, 8, cols) }
         }
         // By reasoning: up to eight tokens the weights' bytes bound the time and each should be read once. Activations are
         // loaded once for four rows, unless too few workgroups were left to fill a device.
@@ -285,9 +318,13 @@ fn choose(op: &MatMul, cx: &Lowering<'_>, weight: &PackedWeight<'_>) -> Choice {
             let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
             Choice::plain(cx.reduction(kernel, shared_lanes(cx, weight.groups)), rows, cols)
         }
+        // By reasoning: few tokens would leave half of a tile of 64 empty.
         Width::Wide => {
+            let down = if tokens <= 32 { 1 } else { 2 };
             let kernel = Kernel::new("mat_mul").provider(weight.provider()).provider(x_provider);
-            Choice::plain(kernel, 64, 64)
+            let kernel = kernel.provider("product/float").provider("product/tiles");
+            let kernel = kernel.constant("ACROSS", 2).constant("DOWN", down);
+            Choice::plain(kernel, 128, 32 * down as usize)
         }
     }
 }

@@ -7,6 +7,8 @@ mod arg_max;
 mod arg_reduce;
 mod attention;
 mod batch_mat_mul;
+pub mod byte_mat_mul;
+mod byte_windows;
 pub mod cache_write;
 mod col2im;
 mod columns;
@@ -15,6 +17,7 @@ pub mod conv;
 mod conv_transpose;
 mod cumulative;
 mod deform_columns;
+pub mod dense_attention;
 mod determinant;
 pub mod elementwise;
 mod embed;
@@ -30,6 +33,7 @@ pub mod lowering;
 mod mat_mul;
 mod nll;
 mod normalize;
+pub mod pack_bytes;
 pub mod pool;
 mod quantize_rows;
 mod quantized_mat_mul;
@@ -61,6 +65,8 @@ pub use arg_max::ArgMax;
 pub use arg_reduce::ArgReduce;
 pub use attention::Attention;
 pub use batch_mat_mul::BatchMatMul;
+pub use byte_mat_mul::ByteMatMul;
+pub use byte_windows::ByteWindows;
 pub use cache_write::CacheWrite;
 pub use col2im::Col2Im;
 pub use concat::Concat;
@@ -68,6 +74,7 @@ pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use cumulative::Cumulative;
 pub use deform_columns::DeformColumns;
+pub use dense_attention::DenseAttention;
 pub use determinant::Determinant;
 pub use elementwise::Elementwise;
 pub use embed::Embed;
@@ -81,6 +88,7 @@ pub use lowering::{Lowering, Operand};
 pub use mat_mul::MatMul;
 pub use nll::Nll;
 pub use normalize::{Norm, Normalize};
+pub use pack_bytes::PackBytes;
 pub use pool::Pool;
 pub use quantize_rows::QuantizeRows;
 pub use quantized_mat_mul::QuantizedMatMul;
@@ -175,6 +183,8 @@ pub enum Tolerance {
     Exact,
     /// The largest absolute difference of each element.
     Absolute(Vec<f32>),
+    /// The largest absolute difference of each of the bytes that words hold, four to each.
+    Bytes(Vec<f32>),
 }
 
 /// Half the distance from 1 to the next f32: the relative error of one rounding.
@@ -268,6 +278,8 @@ ops! {
     ArgReduce,
     Attention,
     BatchMatMul,
+    ByteMatMul,
+    ByteWindows,
     CacheWrite,
     Col2Im,
     Concat,
@@ -275,6 +287,7 @@ ops! {
     ConvTranspose,
     Cumulative,
     DeformColumns,
+    DenseAttention,
     Determinant,
     Elementwise,
     Embed,
@@ -286,6 +299,7 @@ ops! {
     MatMul,
     Nll,
     Normalize,
+    PackBytes,
     Pool,
     QuantizeRows,
     QuantizedMatMul,

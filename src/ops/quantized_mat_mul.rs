@@ -79,7 +79,7 @@ impl Rule for QuantizedMatMul {
         let shape = self.out_shape(scales, weight);
         let tail = Applied::new(&self.tail, &inputs[3..], &shape, shape.len() - 1)?;
         let sums = products(&activations(bytes, scales)?, weight, |product| product)?;
-        let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums));
+        let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums).float());
         Ok(vec![Tensor::f32(&shape, values.collect())?])
     }
 

@@ -91,7 +91,7 @@ impl Rule for RopeCache {
 
     /// Those of [`Rope`] and [`CacheWrite`]; what a key may be off is written to its place, and storing it adds its own.
     fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
-        let Operands { q, k, positions, table, slots, blocks, .. } = self.split(inputs.to_vec())?;
+        let Operands { q, k, positions, table, slots, blocks, .. } = self.split(Vec::from(inputs))?;
         let turning = |x: Input| match self.rope.tolerance(&[x, positions.clone(), table.clone()], &[])?.pop() {
             Some(Tolerance::Absolute(bounds)) => Ok(bounds),
             _ => Err(Error::invalid("RopeCache", "the rope has no bounds")),

@@ -54,7 +54,7 @@ fn weights_split_at_a_tiny_limit_give_the_same_text() {
     // Four rows of logits take 768 KiB, so that both are scored in the same steps; the embedding takes 30 MB, each matrix of gates
     // and ups 864 KiB.
     let (split, more) = score(gpu.with_caps(|c| c.max_binding = 800 << 10));
-    assert!(more > dispatches + 30 + 70, "{more} dispatches with the limit, {dispatches} without");
+    assert!(more > dispatches + 30 + 60, "{more} dispatches with the limit, {dispatches} without");
     assert_eq!(whole, split, "a split changes no bit");
 }
 

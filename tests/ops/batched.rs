@@ -8,7 +8,7 @@ use crate::harness::{Case, Operand, check, check_with, input};
 use crate::random::Numbers;
 
 /// `[M, N, K]` that hurt: single, odd, prime, a tile and one more, with whole quads and without.
-const SIZES: [(usize, usize, usize); 12] = [
+const SIZES: [(usize, usize, usize); 15] = [
     (1, 1, 1),
     (1, 65, 7),
     (1, 68, 132),
@@ -21,6 +21,9 @@ const SIZES: [(usize, usize, usize); 12] = [
     (33, 36, 9),
     (64, 64, 20),
     (66, 129, 31),
+    (17, 132, 32),
+    (33, 64, 48),
+    (65, 196, 16),
 ];
 
 fn integers(shape: &[usize], seed: u64) -> Operand {

@@ -49,7 +49,8 @@ fn convolutions_match_the_reference() {
     let uneven =
         Conv { strides: vec![1, 2], pads_begin: vec![0, 3], pads_end: vec![2, 0], dilations: vec![3, 1], ..Conv::plain(2) };
     cases.push(case(uneven, &[1, 4, 11, 10], &[6, 4, 3, 4]));
-    // Tiles of 8, 16, 32 and 64 filters and of 32 and 64 outputs, whole and with one more; 16 taps at a time.
+    // Tiles of 8, 16, 32 and 64 filters and of 32, 64 and 128 outputs, whole and with one more; 16 taps at a time, of one channel or
+    // of 16.
     for (x, weight) in [
         (&[1, 4, 8, 8][..], &[64, 4, 1, 1][..]),
         (&[2, 16, 4, 8], &[32, 16, 1, 1]),
@@ -57,6 +58,10 @@ fn convolutions_match_the_reference() {
         (&[1, 5, 11, 11], &[16, 5, 7, 5]),
         (&[1, 20, 10, 14], &[70, 20, 3, 3]),
         (&[1, 6, 3, 5, 7], &[20, 6, 2, 3, 3]),
+        (&[2, 32, 9, 10], &[33, 32, 3, 2]),
+        (&[1, 16, 3, 7, 7], &[17, 16, 2, 2, 3]),
+        (&[1, 48, 12, 11], &[66, 48, 1, 1]),
+        (&[1, 16, 12, 11], &[24, 16, 2, 2]),
     ] {
         let rank = x.len() - 2;
         cases.push(case(with(rank, 1, (0, 0), 1), x, weight));
@@ -93,6 +98,11 @@ fn convolutions_match_the_reference() {
     cases.push(case(Conv { groups: 5, ..with(2, 1, (2, 2), 2) }, &[1, 5, 6, 9], &[5, 1, 3, 3]));
     for groups in [2, 4] {
         cases.push(case(Conv { groups, ..with(2, 1, (1, 1), 1) }, &[2, 8, 5, 6], &[12, 8 / groups, 3, 3]));
+    }
+    // Tiles in groups, of channels by 16 and of any number.
+    for channels in [16, 5] {
+        let conv = Conv { groups: 2, ..with(2, 2, (1, 2), 2) };
+        cases.push(case(conv, &[2, 2 * channels, 13, 11], &[40, channels, 3, 3]));
     }
     check(&cases);
     check_with(&cases, |c| c.max_grid = 7);

@@ -8,7 +8,9 @@ mod random;
 
 mod attention;
 mod batched;
+mod bytes;
 mod convolution;
+mod dense_attention;
 mod elementwise;
 mod indexing;
 mod indexing_examples;

@@ -9,8 +9,8 @@ use wavelane::tensor::Tensor;
 use crate::harness::{Case, Operand, check, check_with, ids, input, vector, weight};
 use crate::random::Numbers;
 
-/// `[T, N]` that hurt: single, odd, prime, a tile (64) and one more.
-const SIZES: [(usize, usize); 9] = [(1, 1), (1, 7), (2, 65), (3, 64), (5, 13), (8, 67), (9, 66), (65, 129), (64, 64)];
+/// `[T, N]` that hurt: single, odd, prime, tiles (32 and 64 by 128) and one more.
+const SIZES: [(usize, usize); 10] = [(1, 1), (1, 7), (2, 65), (3, 64), (5, 13), (8, 67), (9, 66), (65, 129), (64, 64), (33, 130)];
 
 #[test]
 fn products_of_every_format_match_the_reference() {

@@ -1,8 +1,11 @@
 //! The passes that recognise and move: what a graph looks like afterwards, that it still computes the same, and what must stay.
 
+mod attention;
 mod constants;
 mod functions;
+mod halves;
 mod norms;
+mod packing;
 mod quantized;
 #[path = "../support/random.rs"]
 mod random;

@@ -1,9 +1,10 @@
-//! Graphs of products of two batches of matrices.
+//! Graphs of products of batches of matrices, and of attention made of these.
 
 use wavelane::dtype::DType;
 use wavelane::graph::Graph;
 use wavelane::kernel::Expr;
-use wavelane::ops::BatchMatMul;
+use wavelane::kernel::expr::Operator;
+use wavelane::ops::{BatchMatMul, DenseAttention};
 
 use crate::support::one;
 
@@ -21,10 +22,48 @@ pub fn graphs() -> Vec<Graph> {
             }
         }
     }
+    // Tiles of each size, and depths that end with one.
+    for (m, n, k) in [(17, 68, 16), (40, 64, 32), (40, 132, 16), (33, 68, 20), (40, 67, 7)] {
+        for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false)] {
+            let op = BatchMatMul { transpose_a, transpose_b, ..BatchMatMul::plain() };
+            let a = if transpose_a { [k, m] } else { [m, k] };
+            let b = if transpose_b { [n, k] } else { [k, n] };
+            graphs.push(one(op, |builder| vec![builder.input("a", DType::F32, &a[..]), builder.input("b", DType::F32, &b[..])]));
+        }
+    }
     let tail = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
     graphs.push(one(BatchMatMul { scale: 0.5, tail, ..BatchMatMul::plain() }, |builder| {
         let shapes = [("a", &[2, 9, 4][..]), ("b", &[4, 8]), ("c", &[8]), ("d", &[2, 9, 8])];
         shapes.map(|(name, shape)| builder.input(name, DType::F32, shape)).to_vec()
     }));
+    graphs.extend(attention());
+    graphs
+}
+
+fn attention() -> Vec<Graph> {
+    let mut graphs = Vec::new();
+    for [queries, keys, depth, width] in [[1, 3, 4, 4], [33, 65, 64, 64], [32, 5, 7, 6], [100, 70, 128, 128], [9, 9, 33, 97]] {
+        let biased = Expr::product(Expr::sum(Expr::operand(0), Expr::operand(1)), Expr::operand(4));
+        let seen = Expr::binary(Operator::LessEqual, Expr::operand(2), Expr::operand(3));
+        for score in [Expr::operand(0), Expr::select(seen, biased, Expr::float(f32::MIN))] {
+            let masks = score.operands() as usize - 1;
+            let op = DenseAttention { scale: 0.5, score, views: Vec::new() };
+            graphs.push(one(op, |builder| {
+                let operands: [(_, _, &[usize]); 3] = [
+                    ("q", DType::F32, &[2, 3, queries, depth]),
+                    ("k", DType::F32, &[2, 1, keys, depth]),
+                    ("v", DType::F32, &[2, 1, keys, width]),
+                ];
+                let four: [(_, _, &[usize]); 4] = [
+                    ("bias", DType::F32, &[3, queries, keys]),
+                    ("places", DType::I64, &[keys]),
+                    ("rows", DType::I64, &[queries, 1]),
+                    ("number", DType::F32, &[]),
+                ];
+                let all = operands.into_iter().chain(four.into_iter().take(masks));
+                all.map(|(name, dtype, shape)| builder.input(name, dtype, shape)).collect()
+            }));
+        }
+    }
     graphs
 }

@@ -2,6 +2,7 @@
 //! offers, and translated to SPIR-V, MSL and HLSL. `WAVELANE_DUMP_SHADERS=DIR` writes the linked text of each into a folder.
 
 mod batched;
+mod bytes;
 mod convolution;
 mod elementwise;
 mod indexing;
@@ -32,6 +33,7 @@ fn profiles() -> Vec<Caps> {
 fn graphs() -> Vec<Graph> {
     [
         batched::graphs(),
+        bytes::graphs(),
         convolution::graphs(),
         elementwise::graphs(),
         indexing::graphs(),
@@ -83,6 +85,7 @@ fn subgroups_are_used_only_where_every_subgroup_is_large_enough() {
         let lanes = kernel.consts.iter().find(|(name, _)| name == "LANES").map_or(8, |(_, lanes)| *lanes);
         if linker::link(kernel).unwrap().contains("subgroup")
             && (kernel.shader.starts_with("conv_")
+                || kernel.shader == "dense_attention_rows"
                 || kernel.providers.iter().any(|p| *p == "reduce/subgroup" || p.ends_with("_broadcast")))
         {
             assert!(caps.subgroup.is_some_and(|(min, _)| min >= lanes), "{kernel} on {caps:?}");

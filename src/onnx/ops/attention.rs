@@ -140,9 +140,16 @@ impl Rules {
         };
         let biased = if expr == Expr::operand(0) { capped.clone() } else { formula.compute(cx, expr, ty)? };
         let mut weights = self.weights(cx, &biased)?;
-        if let Some((_, blind)) = &blind {
-            let expr = Expr::select(Expr::operand(1), Expr::float(0.0), Expr::operand(0));
-            weights = cx.elementwise(expr, &[&weights, blind], ty)?;
+        // Weights that nobody else sees are left to the results, of which there are fewer.
+        let seeing = |cx: &mut Context, x: Value| match &blind {
+            Some((_, blind)) => {
+                let expr = Expr::select(Expr::operand(1), Expr::float(0.0), Expr::operand(0));
+                cx.elementwise(expr, &[&x, blind], ty)
+            }
+            None => Ok(x),
+        };
+        if shown == Some(Shown::Weights) {
+            weights = seeing(cx, weights)?;
         }
         let shown = shown.map(|shown| match shown {
             Shown::Products => products,
@@ -152,7 +159,8 @@ impl Rules {
         });
         let weights = cx.reshape(&weights, &[batch, groups, rows, keys])?;
         let mixed = cx.apply(BatchMatMul::plain(), &[&weights, v], ty)?;
-        Ok((cx.reshape(&mixed, &[batch, heads, queries, width])?, shown))
+        let mixed = cx.reshape(&mixed, &[batch, heads, queries, width])?;
+        Ok((seeing(cx, mixed)?, shown))
     }
 
     /// What is added to scores, and whether a query sees no key; nothing where all are known to see one.

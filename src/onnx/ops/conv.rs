@@ -4,7 +4,7 @@ use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
 use super::window::{Window, list, pads};
-use super::{Operator, device};
+use super::{Operator, bytes, device};
 use crate::kernel::Expr;
 use crate::kernel::expr::Operator as Op;
 use crate::ops::{BatchMatMul, Col2Im, Conv, ConvTranspose, DeformColumns};
@@ -52,6 +52,11 @@ pub fn plain(cx: &Context, x: &Value, weight: &Value) -> Traced<Conv> {
 fn conv(cx: &mut Context) -> Traced<Vec<Value>> {
     let (x, weight) = (cx.input(0)?, cx.input(1)?);
     let mut conv = plain(cx, &x, &weight)?;
+    if let Some(y) = bytes::dequantized_convolution(cx, &conv, &x, &weight)? {
+        let Some(bias) = cx.optional(2) else { return Ok(vec![y]) };
+        let bias = by_channel(cx, &bias, x.rank() - 2)?;
+        return Ok(vec![cx.binary(Op::Add, &y, &bias)?]);
+    }
     let mut operands = vec![x.clone(), weight];
     if let Some(bias) = cx.optional(2) {
         operands.push(by_channel(cx, &bias, x.rank() - 2)?);

@@ -3,7 +3,7 @@
 use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
-use super::{Operator, device};
+use super::{Operator, bytes, device};
 use crate::formats::ElementType;
 use crate::kernel::Expr;
 use crate::ops::{BatchMatMul, MatMul};
@@ -21,6 +21,9 @@ pub const OPERATORS: &[Operator] = &[
 pub fn mat_mul(cx: &mut Context, a: &Value, b: &Value) -> Traced<Value> {
     if a.rank() == 0 || b.rank() == 0 {
         return Err(cx.error(format!("a product of {:?} and {:?}", a.shape, b.shape)));
+    }
+    if let Some(product) = bytes::dequantized_product(cx, a, b, false)? {
+        return Ok(product);
     }
     let left = if a.rank() == 1 { cx.reshape(a, &[1, a.shape[0]])? } else { a.clone() };
     let right = if b.rank() == 1 { cx.reshape(b, &[b.shape[0], 1])? } else { b.clone() };
@@ -77,6 +80,16 @@ fn gemm(cx: &mut Context) -> Traced<Vec<Value>> {
         return Ok(vec![match c {
             Some(c) => cx.binary(crate::kernel::expr::Operator::Add, &product, &c)?,
             None => product,
+        }]);
+    }
+    if !transpose_a && let Some(product) = bytes::dequantized_product(cx, &a, &b, transpose_b)? {
+        let product_times = scaled(Expr::operand(0), alpha);
+        return Ok(vec![match c {
+            Some(c) if beta != 0.0 => {
+                let expr = Expr::sum(product_times, scaled(Expr::operand(1), beta));
+                cx.elementwise(expr, &[&product, &c], a.ty)?
+            }
+            _ => cx.elementwise(product_times, &[&product], a.ty)?,
         }]);
     }
     let rows = if transpose_a { a.shape[1] } else { a.shape[0] };

@@ -2,6 +2,7 @@
 
 mod activation;
 mod attention;
+mod bytes;
 mod cache;
 mod cast;
 mod contrib_attention;

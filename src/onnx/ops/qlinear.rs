@@ -3,6 +3,7 @@
 use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
+use super::bytes::{self, Bytes};
 use super::quantize::integer;
 use super::{Operator, conv, device, linear};
 use crate::formats::ElementType;
@@ -73,8 +74,15 @@ pub fn centred(cx: &mut Context, x: &Value, zero_point: Option<&Value>) -> Trace
 /// An operand and its zero point, if it has one.
 type Quantized<'a> = (&'a Value, Option<Value>);
 
+fn as_bytes<'a>((elements, zero_point): &'a Quantized) -> Bytes<'a> {
+    Bytes { elements, zero_point: zero_point.as_ref() }
+}
+
 /// `(a - a's zero point) @ (b - b's zero point)`.
 pub fn product(cx: &mut Context, a: Quantized, b: Quantized) -> Traced<Value> {
+    if let Some(sums) = bytes::product(cx, as_bytes(&a), as_bytes(&b), false)? {
+        return Ok(sums);
+    }
     let a_zero = a.1.map(|z| by_row(cx, &z)).transpose()?;
     let b_zero = b.1.map(|z| by_column(cx, &z)).transpose()?;
     let a = centred(cx, a.0, a_zero.as_ref())?;
@@ -85,6 +93,9 @@ pub fn product(cx: &mut Context, a: Quantized, b: Quantized) -> Traced<Value> {
 /// The convolution of `x` with filters, both less their zero points: the filters' may be one for each.
 fn convolution(cx: &mut Context, x: Quantized, weight: Quantized) -> Traced<Value> {
     let conv = conv::plain(cx, x.0, weight.0)?;
+    if let Some(sums) = bytes::convolution(cx, &conv, as_bytes(&x), as_bytes(&weight))? {
+        return Ok(sums);
+    }
     let x_zero = x.1.map(|z| single(cx, &z)).transpose()?;
     let weight_zero = match weight.1 {
         Some(zero) if zero.len() > 1 => {

@@ -1,15 +1,17 @@
 //! Quantisation: floats as integers, or as narrow floats, times a scale.
 
+use std::sync::Arc;
+
 use super::super::context::Context;
 use super::super::tracer::Traced;
-use super::super::value::Value;
+use super::super::value::{Quantized, Value};
 use super::reduce::fold;
 use super::{Operator, contrib, device, narrow};
 use crate::formats::ElementType;
 use crate::formats::element::ScaleRounding;
 use crate::kernel::Expr;
 use crate::kernel::expr::{Function, Operator as Op};
-use crate::ops::Reduction;
+use crate::ops::{Elementwise, Reduction};
 
 pub const OPERATORS: &[Operator] = &[
     device("DequantizeLinear", dequantize_linear),
@@ -119,12 +121,22 @@ fn quantize_linear(cx: &mut Context) -> Traced<Vec<Value>> {
 fn dequantize_linear(cx: &mut Context) -> Traced<Vec<Value>> {
     let (x, scale, zero_point) = (cx.input(0)?, cx.input(1)?, cx.optional(2));
     let ty = named_type(cx, "output_dtype")?.unwrap_or(scale.ty);
+    let quantized = quantized(cx, &x, &scale, zero_point.as_ref());
     let scale = spread(cx, &scale, &x)?;
     let zero_point = zero_point.map(|z| spread(cx, &z, &x)).transpose()?;
     let operands: Vec<&Value> = [&x, &scale].into_iter().chain(&zero_point).collect();
     let zero = zero_point.as_ref().map(|_| Expr::operand(2));
     let expr = value(Expr::operand(0), zero, x.ty, Expr::operand(1));
-    Ok(vec![cx.elementwise(expr, &operands, ty)?])
+    let y = cx.apply_late(Elementwise::from(expr), &operands, ty)?;
+    Ok(vec![Value { quantized: quantized.filter(|_| ty == ElementType::Float).map(Arc::new), ..y }])
+}
+
+/// What the products of dequantised values are made of, where scales do not change in blocks.
+fn quantized(cx: &Context, x: &Value, scale: &Value, zero_point: Option<&Value>) -> Option<Quantized> {
+    let axis = cx.axis(cx.int("axis", 1), x.rank().max(1)).ok().or((scale.len() == 1).then_some(0))?;
+    let whole = cx.int("block_size", 0) == 0 || scale.len() == 1;
+    let made = || Quantized { elements: x.clone(), scale: scale.clone(), zero_point: zero_point.cloned(), axis };
+    (whole && is_quantized_integer(x.ty)).then(made)
 }
 
 /// The float that a quantised element of type `ty` stands for.

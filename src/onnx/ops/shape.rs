@@ -46,7 +46,7 @@ fn constant(cx: &mut Context) -> Traced<Vec<Value>> {
     let make = match attribute.map(|(_, a)| a) {
         Some(Attribute::Tensor(t)) => {
             let constant = Constant::from_file(t.clone());
-            Value { ty: t.ty(), shape: t.shape().to_vec(), content: Content::Known(Arc::new(constant)) }
+            Value::new(t.ty(), t.shape().to_vec(), Content::Known(Arc::new(constant)))
         }
         Some(Attribute::Int(n)) => Value::known(ElementType::Int64, Tensor::i64(&[], vec![*n])?, true),
         Some(Attribute::Float(x)) => Value::known(ElementType::Float, Tensor::f32(&[], vec![*x])?, true),

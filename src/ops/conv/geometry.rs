@@ -153,6 +153,13 @@ impl Geometry {
         self.axes.iter().map(|a| a.kernel).product()
     }
 
+    /// The distance of tap `k` from the beginning of a window, in places along each axis; after the last tap comes the first again.
+    pub fn tap(&self, k: usize) -> [usize; 3] {
+        let [depth, height, width] = self.axes;
+        let (row, slice) = (k / width.kernel, k / width.kernel / height.kernel);
+        [slice % depth.kernel * depth.dilation, row % height.kernel * height.dilation, k % width.kernel * width.dilation]
+    }
+
     /// Outputs of one channel.
     pub fn outputs(&self) -> usize {
         self.axes.iter().map(|a| a.output).product()

@@ -11,6 +11,9 @@ use crate::ops::{Lowering, tail};
 /// Outputs of a row that one invocation of the depthwise kernels makes.
 const RUN: usize = 8;
 
+/// Most taps of a channel in the table of `conv_tiles`, which is a uniform.
+const MOST_TAPS: usize = 512;
+
 /// The ways to convolve.
 #[derive(Clone, Copy)]
 enum Choice {
@@ -24,8 +27,8 @@ enum Choice {
     Rows(usize),
     /// 3 x 3 taps beside whole rows, in segments of so many lanes, so many filters a lane: `conv_3x3_rows`.
     Rows3x3(usize, usize),
-    /// A product through workgroup memory: `conv_tiles`.
-    Tiles,
+    /// A product through workgroup memory, with tiles of 64 times so many outputs by 32 times so many filters: `conv_tiles`.
+    Tiles(usize, usize),
     /// A product of transforms through workgroup memory: `conv_winograd`.
     Winograd,
 }
@@ -37,7 +40,7 @@ impl Choice {
             Choice::Plain | Choice::Depthwise | Choice::Depthwise3x3 => return None,
             Choice::Rows(filters) => (g.outputs().div_ceil(32), 8 * filters),
             Choice::Rows3x3(lanes, filters) => (segments(g, lanes), 8 * filters),
-            Choice::Tiles => (g.outputs().div_ceil(64), 64),
+            Choice::Tiles(across, down) => (g.outputs().div_ceil(64 * across), 32 * down),
             Choice::Winograd => (g.axes.map(|a| a.output.div_ceil(2)).iter().product::<usize>().div_ceil(32), 32),
         };
         Some([outputs, g.filters.div_ceil(filters), g.batch * g.groups])
@@ -92,7 +95,9 @@ fn choose(caps: &Caps, dtype: DType, g: &Geometry) -> Choice {
         // loads of inputs take most of the time, and the transforms need as many.
         Width::Wide if winograd::suits(g) => Choice::Winograd,
         // By reasoning: tiles that are mostly empty cost more than they share.
-        Width::Wide if g.filters >= 16 && g.depth() >= 8 => Choice::Tiles,
+        Width::Wide if g.filters >= 16 && g.depth() >= 8 && g.taps() <= MOST_TAPS => {
+            Choice::Tiles(if g.outputs() <= 64 { 1 } else { 2 }, if g.filters <= 32 { 1 } else { 2 })
+        }
         _ => Choice::Plain,
     };
     let fits = |grid: [usize; 3]| grid.iter().all(|n| *n <= caps.max_grid as usize);
@@ -129,16 +134,20 @@ pub fn lower(cx: &mut Lowering<'_>, g: &Geometry, expr: &Expr) -> Result<()> {
             let kernel = Kernel::new("conv_3x3_rows").constant("SEGMENT", lanes as u32).constant("ROWS", filters as u32);
             (kernel, words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0)
         }
-        Choice::Winograd => (Kernel::new("conv_winograd"), words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0),
+        Choice::Winograd => {
+            let kernel = Kernel::new("conv_winograd").constant("WHOLE", g.channels.is_multiple_of(4).into());
+            (kernel, words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0)
+        }
         Choice::Rows(filters) => {
             let kernel = Kernel::new("conv_rows").constant("ROWS", filters as u32);
             let kernel = match g.is_pointwise() && g.outputs().is_multiple_of(4) {
                 true => kernel.provider("conv/pointwise"),
-                false => kernel.provider("conv/window").provider("conv/window_quads"),
+                false => kernel.provider("conv/window").provider("conv/window_quads").provider("conv/window_taps"),
             };
-            (product(kernel, g), product_words(g, 1), 0)
+            let kernel = kernel.provider(weights(g)).provider(outputs(g));
+            (kernel, product_words(g), 0)
         }
-        Choice::Tiles => (product(Kernel::new("conv_tiles").provider("conv/window"), g), product_words(g, 4), 0),
+        Choice::Tiles(across, down) => (tiles(g, across as u32, down as u32), tiles_words(g), 0),
     };
     let kernel = match x.dtype {
         DType::I64 => kernel,
@@ -155,19 +164,50 @@ fn words(numbers: &[usize], axes: &[Axis]) -> Vec<u32> {
     numbers.iter().map(|n| *n as u32).chain(axes.iter().flat_map(Axis::words)).collect()
 }
 
-/// A kernel that multiplies filters by windows, with the providers of filters and outputs.
-fn product(kernel: Kernel, g: &Geometry) -> Kernel {
-    let four = |n: usize, quads, scalars| if n.is_multiple_of(4) { quads } else { scalars };
-    let kernel = kernel.provider(four(g.depth(), "conv/weight_quads", "conv/weight_scalars"));
-    kernel.provider(four(g.outputs(), "conv/store_quads", "conv/store_scalars"))
+/// The provider of weights by four taps.
+fn weights(g: &Geometry) -> &'static str {
+    if g.depth().is_multiple_of(4) { "conv/weight_quads" } else { "conv/weight_scalars" }
 }
 
-/// The `params` of a kernel that multiplies filters by windows and visits every `step`-th tap at once.
-fn product_words(g: &Geometry, step: usize) -> Vec<u32> {
-    let [depth, height, width] = g.axes;
-    let (row, slice) = (step / width.kernel, step / width.kernel / height.kernel);
-    let places =
-        [slice % depth.kernel * depth.dilation, row % height.kernel * height.dilation, step % width.kernel * width.dilation];
-    let numbers = [g.channels, g.filters, g.groups, g.outputs(), g.inputs(), g.depth(), 0, 0];
-    words(&[&numbers[..], &places, &[slice / depth.kernel]].concat(), &g.axes)
+/// The provider that stores outputs by four.
+fn outputs(g: &Geometry) -> &'static str {
+    if g.outputs().is_multiple_of(4) { "conv/store_quads" } else { "conv/store_scalars" }
+}
+
+/// The kernel that multiplies tiles of filters by tiles of windows.
+fn tiles(g: &Geometry, across: u32, down: u32) -> Kernel {
+    let kernel = Kernel::new("conv_tiles").provider("product/float").provider("product/tiles").provider(outputs(g));
+    let kernel = kernel.constant("ACROSS", across).constant("DOWN", down).constant("TAPS", g.taps() as u32);
+    let kernel = kernel.constant("DEEP", (g.axes[0] != Axis::ONE).into());
+    let whole = g.channels.is_multiple_of(16);
+    if g.is_pointwise() && g.outputs().is_multiple_of(4) {
+        let kernel = kernel.provider("conv/tiles_pointwise").constant("WHOLE", whole.into());
+        return kernel.provider(if whole { "conv/weight_whole" } else { weights(g) });
+    }
+    let kernel = kernel.provider("conv/window");
+    match whole {
+        true => kernel.provider("conv/tiles_by_tap"),
+        false => kernel.provider("conv/tiles_flat").provider(weights(g)),
+    }
+}
+
+/// The words of numbers that kernels which multiply filters by windows have in common.
+fn product_numbers(g: &Geometry) -> [usize; 8] {
+    [g.channels, g.filters, g.groups, g.outputs(), g.inputs(), g.depth(), 0, 0]
+}
+
+/// The `params` of `conv_rows`, which visits one tap after another.
+fn product_words(g: &Geometry) -> Vec<u32> {
+    words(&[&product_numbers(g)[..], &g.tap(1), &[1 / g.taps()]].concat(), &g.axes)
+}
+
+/// The `params` of `conv_tiles`: further taps stand behind the last, as 16 are read from any.
+fn tiles_words(g: &Geometry) -> Vec<u32> {
+    let [_, height, width] = g.axes;
+    let table = (0..g.taps() + 15).flat_map(|k| {
+        let [z, y, x] = g.tap(k);
+        let at = (z * height.input + y) * width.input + x + k / g.taps() * g.inputs();
+        [z, y, x, at].map(|n| n as u32)
+    });
+    words(&product_numbers(g), &g.axes).into_iter().chain(table).collect()
 }

@@ -1,4 +1,4 @@
-//! Lets batched products and elementwise nodes read their operands through the views before them, without copies. It is the last
+//! Lets batched products, attention and elementwise nodes read their operands through the views before them, without copies. It is the last
 //! to look at elementwise nodes: those that read so are fused no further.
 
 use super::merge;
@@ -21,6 +21,10 @@ fn absorb(values: &[Value], consumer: &Node, i: usize, producer: &Node) -> Optio
     let mut op = consumer.op.clone();
     let view = match &mut op {
         Op::BatchMatMul(product) => product.views.get_mut(i)?,
+        Op::DenseAttention(attention) => {
+            attention.views.resize(consumer.inputs.len(), None);
+            attention.views.get_mut(i)?
+        }
         Op::Elementwise(elementwise) => {
             elementwise.views.resize(consumer.inputs.len(), None);
             elementwise.views.get_mut(i)?
@@ -32,7 +36,8 @@ fn absorb(values: &[Value], consumer: &Node, i: usize, producer: &Node) -> Optio
     let Op::View(copied) = &producer.op else { return None };
     let read = Strided::of_view(copied)?.then(&seen)?;
     // A matrix that is contiguous in neither direction would be read element by element, and again for every tile.
-    if matches!(consumer.op, Op::BatchMatMul(_)) && !read.steps.iter().rev().take(2).any(|step| *step == 1) {
+    let again = matches!(consumer.op, Op::BatchMatMul(_)) || matches!(consumer.op, Op::DenseAttention(_)) && i < 3;
+    if again && !read.steps.iter().rev().take(2).any(|step| *step == 1) {
         return None;
     }
     *view = Some(read);

@@ -7,9 +7,9 @@ use crate::kernel::Expr;
 use crate::ops::{Elementwise, Op};
 
 /// Operands of one kernel beside its output, within the eight storage bindings that every device has.
-const MOST_OPERANDS: usize = 7;
+pub const MOST_OPERANDS: usize = 7;
 /// Functions and operators of one kernel: further ones are cheaper in a kernel of their own than read twice.
-const MOST_WORK: usize = 48;
+pub const MOST_WORK: usize = 48;
 
 /// Returns the number of nodes fused.
 pub fn run(graph: &mut Graph) -> Result<usize> {

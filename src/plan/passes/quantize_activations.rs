@@ -1,6 +1,7 @@
 //! Products of quantised weights take their activations as bytes, so that devices multiply integers.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::error::Result;
 use crate::graph::{Graph, Node, Origin, Value, ValueId};
@@ -27,12 +28,12 @@ pub fn quantize_activations(graph: &mut Graph) -> Result<usize> {
         if let Some(norm) = &product.norm {
             x = normalize(&mut graph.values, &mut nodes, norm, [x, node.inputs[2]])?;
         }
-        if !quantized.contains_key(&x) {
-            let outputs = insert(&mut graph.values, &mut nodes, "quantised", QuantizeRows.into(), vec![x])?;
-            quantized.insert(x, outputs);
-        }
+        let bytes = match quantized.entry(x) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(insert(&mut graph.values, &mut nodes, "quantised", QuantizeRows.into(), vec![x])?),
+        };
         let others = node.inputs[product.own_operands()..].iter();
-        let inputs = quantized[&x].iter().chain([&node.inputs[1]]).chain(others).copied().collect();
+        let inputs = bytes.iter().chain([&node.inputs[1]]).chain(others).copied().collect();
         let op = QuantizedMatMul { paired: product.paired, tail: product.tail.clone() }.into();
         nodes.push(Node { op, inputs, ..node });
         changed += 1;

@@ -63,7 +63,13 @@ impl Made {
         let of = |op: &Op| {
             matches!(
                 op,
-                Op::MatMul(_) | Op::BatchMatMul(_) | Op::Conv(_) | Op::ConvTranspose(_) | Op::Normalize(_) | Op::Elementwise(_)
+                Op::MatMul(_)
+                    | Op::BatchMatMul(_)
+                    | Op::ByteMatMul(_)
+                    | Op::Conv(_)
+                    | Op::ConvTranspose(_)
+                    | Op::Normalize(_)
+                    | Op::Elementwise(_)
             )
         };
         self.producer(id).is_some_and(|node| of(&node.op))

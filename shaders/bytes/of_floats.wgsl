@@ -1,0 +1,3 @@
+// What is packed: floats.
+
+alias Element = f32;

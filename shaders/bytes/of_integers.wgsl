@@ -1,0 +1,3 @@
+// What is packed: integers.
+
+alias Element = i32;
