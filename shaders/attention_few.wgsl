@@ -10,7 +10,8 @@
 // One workgroup: one token, HEADS query heads that share one key-value head, and every `splits`th tile of KEYS positions.
 // ACROSS lanes share a key and a value, a pair of quads each, and DEEP such groups of lanes run side by side, each with a
 // softmax of its own: its largest score and its sum are corrected from tile to tile (Milakov and Gimelshein 2018,
-// arXiv:1805.02867). Lanes add up their part of a score alone; a group meets in workgroup memory once a tile.
+// arXiv:1805.02867). Each lane multiplies its part of all keys of a tile before the group adds these up in workgroup memory.
+// At most ACROSS scores of four keys are one lane's each: UNITS * HEADS <= ACROSS.
 
 const LANES: u32 = 64u;
 const PAIRS: u32 = QUADS / 2u;
@@ -122,7 +123,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var h = 0u; h < HEADS; h++) {
                 let a = queries[across * 2u * HEADS + h];
                 let b = queries[across * 2u * HEADS + HEADS + h];
-                partial[(u * HEADS + h) * LANES + lane] = vec4<f32>(share(k0, a, b), share(k1, a, b), share(k2, a, b), share(k3, a, b));
+                let s = vec4<f32>(share(k0, a, b), share(k1, a, b), share(k2, a, b), share(k3, a, b));
+                partial[(u * HEADS + h) * LANES + lane] = s;
             }
         }
         workgroupBarrier();

@@ -108,22 +108,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let staged = lane / 4u;
     let pair = lane % 4u;
     let query = row_of(first_row + staged, kv_head) * QUADS;
-    // Turned by the pair, so that neighbouring lanes write to different banks.
-    let stage = pair * 2u * ROWS + (staged ^ (pair * 2u));
 
     var sums: array<vec4<f32>, OWN * 4u>;
     var largest = vec4<f32>(LEAST);
     var total = vec4<f32>();
-    // The first of the slots that have not had their turn, and this lane's row, where it has one.
+    // The first of the slots that have not had their turn.
     var least = 0u;
-    let own_row = first_row + lane % ROWS;
-    let own_slot = select(NO_SLOT, slots[token_of(own_row)], own_row < params.tokens * GROUP);
-    let own_length = length_of(token_of(own_row));
     // The first part is there in any case, for rows without a slot.
     var worked = part == 0u;
     loop {
         if (lane < ROWS) {
-            tile[lane] = vec4<u32>(select(NO_SLOT, own_slot, own_slot >= least), own_length, 0u, 0u);
+            let token = token_of(first_row + lane);
+            let waits = first_row + lane < params.tokens * GROUP && slots[token] >= least;
+            tile[lane] = vec4<u32>(select(NO_SLOT, slots[token], waits), length_of(token), 0u, 0u);
         }
         for (var half = ROWS / 2u; half > 0u; half /= 2u) {
             workgroupBarrier();
@@ -152,6 +149,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 let scale = select(params.scale * LOG2_E, 0.0, at >= PAIRS);
                 let q0 = q[query + inside * 2u] * scale;
                 let q1 = q[query + inside * 2u + 1u] * scale;
+                // Turned by the pair, so that neighbouring lanes write to different banks.
+                let stage = pair * 2u * ROWS + (staged ^ (pair * 2u));
                 workgroupBarrier();
                 hold(stage, quads[0]);
                 hold(stage + KEYS, quads[1]);
