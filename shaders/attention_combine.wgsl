@@ -52,5 +52,5 @@ fn main(
         sum = fma(sums[part * rows * QUADS + index], vec4<f32>(correction), sum);
         total = fma(own.y, correction, total);
     }
-    out[index] = select(vec4<f32>(), sum / total, total > 0.0);
+    out[index] = select(sum / total, vec4<f32>(), total == 0.0);
 }

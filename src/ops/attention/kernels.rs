@@ -75,7 +75,7 @@ fn combine(op: &Attention, cx: &mut Lowering<'_>, operands: [&Operand; 5], tile:
 /// are is known only when a step runs, so workgroups beyond them end at once.
 fn splits(cx: &Lowering<'_>, workgroups: usize, tiles: usize, bytes: usize) -> usize {
     let fitting = (cx.caps.max_binding / bytes.max(1) as u64) as usize;
-    (BUSY / workgroups.max(1)).min(tiles).min(fitting).clamp(1, MOST_SPLITS)
+    (BUSY / workgroups.max(1)).min(tiles).min(fitting).min(cx.caps.max_grid as usize).clamp(1, MOST_SPLITS)
 }
 
 /// Chooses the kernel.
@@ -131,7 +131,7 @@ fn few(op: &Attention, tokens: usize, dtype: DType) -> Choice {
     let across = (op.head_dim / 8).next_power_of_two();
     // More heads take more registers than some GPUs have, and a lane adds up no more than one score of four keys.
     let together = together(op.heads / op.kv_heads, |n| n <= across.min(7));
-    let units = (across / together).min(4usize.div_ceil(together)).min(8);
+    let units = (across / together).min(4usize.div_ceil(together));
     let kernel = Kernel::new("attention_few").provider(format!("load/cache_pairs_{dtype}"));
     let kernel = kernel.constant("ACROSS", across as u32).constant("HEADS", together as u32).constant("UNITS", units as u32);
     Choice { kernel, grid: [op.heads / together, tokens], tile: Some(units * 4 * (64 / across)) }
