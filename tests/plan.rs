@@ -7,7 +7,7 @@ use wavelane::error::Error;
 use wavelane::graph::{Graph, GraphBuilder, Node, Origin, ValueId, interpreter, verify};
 use wavelane::kernel::expr::Function;
 use wavelane::kernel::{Caps, Expr, Kernel, linker};
-use wavelane::ops::{Elementwise, MatMul, Op, RmsNorm};
+use wavelane::ops::{Attention, Elementwise, MatMul, Op, RmsNorm};
 use wavelane::plan::{self, Place, passes};
 use wavelane::shape::{Dim, Symbols};
 use wavelane::tensor::{Tensor, Weight};
@@ -175,4 +175,33 @@ fn linking_finds_libraries_and_refuses_doubles() {
     let double = Kernel::new("embed").provider("load/f32").provider("load/f16");
     assert!(linker::link(&double).unwrap_err().to_string().contains("'WeightGroup' of 'load/f16' is defined twice"));
     assert!(linker::link(&Kernel::new("nothing")).unwrap_err().to_string().contains("no shader file 'nothing'"));
+}
+
+/// Attention of `tokens` tokens to a cache of `blocks` pages of 64 positions.
+fn attention_plan(tokens: usize, blocks: usize) -> plan::Plan {
+    let mut b = GraphBuilder::new();
+    let q = b.input("q", DType::F32, &[tokens, 8 * 64][..]);
+    let [k, v] = ["k", "v"].map(|name| b.state(name, DType::F16, &[blocks, 2, 64, 64][..]));
+    let [slots, positions] = ["slots", "positions"].map(|name| b.input(name, DType::U32, &[tokens][..]));
+    let table = b.input("blocks", DType::U32, &[1, blocks][..]);
+    let op = Attention { heads: 8, kv_heads: 2, head_dim: 64, scale: 0.125 };
+    let out = b.one("attention", op, &[q, k, v, slots, positions, table]).unwrap();
+    b.output(out);
+    plan::compile(&b.finish().unwrap(), &Symbols::new(), &Caps::plain()).unwrap()
+}
+
+#[test]
+fn a_long_context_is_shared_out_where_a_step_is_small() {
+    let kernels = |tokens, blocks| {
+        let plan = attention_plan(tokens, blocks);
+        plan.dispatches().map(|d| (d.kernel.shader.to_string(), d.grid)).collect::<Vec<_>>()
+    };
+    let combine = |x| ("attention_combine".into(), [x, 1, 1]);
+    // Tiles of 32 positions for one token, and as many parts as there are tiles, up to 64.
+    assert_eq!(kernels(1, 2), [("attention_few".into(), [2, 1, 4]), combine(2)]);
+    assert_eq!(kernels(1, 64), [("attention_few".into(), [2, 1, 64]), combine(2)]);
+    // Tiles of 64 rows, four of each token; a long prompt keeps a GPU busy without parts.
+    assert_eq!(kernels(16, 64), [("attention_tiles".into(), [1, 2, 64]), combine(32)]);
+    assert_eq!(kernels(512, 64), [("attention_tiles".into(), [32, 2, 4]), combine(1024)]);
+    assert_eq!(kernels(4096, 64), [("attention_tiles".into(), [256, 2, 1])]);
 }

@@ -60,14 +60,25 @@ fn attention_matches_the_reference() {
     // (heads, kv_heads, head_dim): one head, groups of 3 and 8 and 7, wide heads.
     for (heads, kv_heads, dim) in [(1, 1, 4), (9, 3, 64), (8, 1, 32), (7, 1, 20), (4, 2, 128), (2, 1, 256)] {
         for dtype in [DType::F32, DType::F16] {
-            attend(heads, kv_heads, dim, dtype);
+            attend(heads, kv_heads, dim, dtype, 90);
         }
     }
 }
 
-/// Fills two sequences in one step of 40 tokens, then runs a step of three tokens of which one is idle, checking every
-/// node of both.
-fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType) {
+#[test]
+fn long_contexts_are_shared_out_over_workgroups() {
+    // Groups of 1, 3, 7 and 8; pairs of quads that fill their lanes and pairs that do not.
+    let [f16, f32] = [DType::F16, DType::F32];
+    let shapes =
+        [(2, 2, 64, f16), (3, 1, 80, f32), (7, 1, 64, f16), (8, 1, 128, f16), (1, 1, 24, f32), (2, 1, 200, f16), (3, 1, 16, f32)];
+    for (heads, kv_heads, dim, dtype) in shapes {
+        attend(heads, kv_heads, dim, dtype, 261);
+    }
+}
+
+/// Fills two sequences in one step of `long + 5` tokens, then runs a step of three tokens of which one is idle, and one of 33 in
+/// which both sequences take turns, checking every node of all.
+fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType, long: u32) {
     let mut b = GraphBuilder::new();
     let t = || wavelane::shape::Dim::sym("T");
     let q = b.input("q", DType::F32, [t(), (heads * dim).into()]);
@@ -75,8 +86,11 @@ fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType) {
     let v = b.input("v", DType::F32, [t(), (kv_heads * dim).into()]);
     let slots = b.input("slots", DType::U32, [t()]);
     let positions = b.input("positions", DType::U32, [t()]);
-    let table = b.input("blocks", DType::U32, [2.into(), 3.into()]);
-    let cache = [6.into(), kv_heads.into(), 32.into(), dim.into()];
+    // The pages of both slots are mixed, from the last to the first, and reach beyond what is filled.
+    let per_slot = long.div_ceil(32) as usize + 2;
+    let pages: Vec<u32> = (0..2 * per_slot).map(|i| (2 * (per_slot - 1 - i % per_slot) + i / per_slot) as u32).collect();
+    let table = b.input("blocks", DType::U32, [2.into(), per_slot.into()]);
+    let cache = [(2 * per_slot).into(), kv_heads.into(), 32.into(), dim.into()];
     let (keys, values) = (b.state("keys", dtype, cache.clone()), b.state("values", dtype, cache));
     let keys = b.one("write keys", CacheWrite, &[k, keys, slots, positions, table]).unwrap();
     let values = b.one("write values", CacheWrite, &[v, values, slots, positions, table]).unwrap();
@@ -85,30 +99,32 @@ fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType) {
     b.output(out);
     let graph = Arc::new(b.finish().unwrap());
 
-    // 90 positions of slot 0 and 5 of slot 1: over a tile of 64, over a page of 32.
-    let first: (Vec<u32>, Vec<u32>) = (0..95).map(|i| if i < 90 { (0, i) } else { (1, i - 90) }).unzip();
-    let second: (Vec<u32>, Vec<u32>) = (vec![1, NO_SLOT, 0], vec![5, 7, 90]);
+    let fill = (0..long + 5).map(|i| if i < long { (0, i) } else { (1, i - long) });
+    let few = [(1, 5), (NO_SLOT, 7), (0, long)];
+    let mixed = (1..=33).map(|i| if i % 3 == 0 { (1, 5 + i / 3) } else { (0, long + i - i / 3) });
+    let mixed = mixed.chain([(NO_SLOT, u32::MAX)]);
+    let steps = [fill.collect(), few.to_vec(), mixed.collect::<Vec<(u32, u32)>>()];
     for gpu in devices().iter().flat_map(families) {
         let mut runner = Runner::new(&gpu, graph.clone(), WeightStore::new(&gpu)).unwrap();
-        for (seed, (slots, positions)) in [&first, &second].into_iter().enumerate() {
-            let t = slots.len();
+        for (seed, step) in steps.iter().enumerate() {
+            let t = step.len();
+            let (slots, positions): (Vec<u32>, Vec<u32>) = step.iter().copied().unzip();
             let mut numbers = Numbers::new(seed as u64 + 11);
             let mut rows = |n: usize| Tensor::f32(&[t, n], numbers.units(t * n).iter().map(|v| v * 3.0).collect()).unwrap();
             let inputs = [
                 rows(heads * dim),
                 rows(kv_heads * dim),
                 rows(kv_heads * dim),
-                Tensor::u32(&[t], slots.clone()).unwrap(),
-                Tensor::u32(&[t], positions.clone()).unwrap(),
-                Tensor::u32(&[2, 3], BLOCKS.to_vec()).unwrap(),
+                Tensor::u32(&[t], slots).unwrap(),
+                Tensor::u32(&[t], positions).unwrap(),
+                Tensor::u32(&[2, per_slot], pages.clone()).unwrap(),
             ];
             let request = Request { symbols: Symbols::from([("T".into(), t)]), outputs: vec![0] };
             let out = runner
                 .check(&request, &inputs, &mut |_| {})
-                .unwrap_or_else(|e| panic!("{heads}/{kv_heads} x {dim} {dtype}: {e}"));
-            if t == 3 {
-                let idle = &out[0].as_f32().unwrap()[heads * dim..2 * heads * dim];
-                assert!(idle.iter().all(|v| *v == 0.0), "an idle token must yield zeros");
+                .unwrap_or_else(|e| panic!("{heads}/{kv_heads} x {dim} {dtype}, {long} positions, {t} tokens: {e}"));
+            for idle in step.iter().zip(out[0].as_f32().unwrap().chunks_exact(heads * dim)).filter(|(s, _)| s.0 == NO_SLOT) {
+                assert!(idle.1.iter().all(|v| *v == 0.0), "an idle token must yield zeros");
             }
         }
     }

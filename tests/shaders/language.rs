@@ -67,19 +67,28 @@ pub fn graphs() -> Vec<Graph> {
             vec![b.input("x", DType::F32, &[3, 128][..]), b.input("p", DType::U32, &[3][..]), table]
         }));
     }
-    for (dtype, heads, kv_heads, head_dim) in
-        [(DType::F32, 9, 3, 64), (DType::F16, 32, 4, 128), (DType::F16, 8, 8, 80), (DType::F32, 2, 1, 512)]
-    {
+    for (dtype, heads, kv_heads, head_dim) in [
+        (DType::F32, 9, 3, 64),
+        (DType::F16, 32, 4, 128),
+        (DType::F16, 8, 8, 80),
+        (DType::F16, 7, 1, 64),
+        (DType::F32, 8, 1, 256),
+        (DType::F32, 2, 1, 512),
+    ] {
         let cache = |b: &mut GraphBuilder, name: &str| b.state(name, dtype, &[4, kv_heads, 64, head_dim][..]);
         let steps = |b: &mut GraphBuilder| {
             let blocks = b.input("blocks", DType::U32, &[1, 4][..]);
             [b.input("slots", DType::U32, &[3][..]), b.input("positions", DType::U32, &[3][..]), blocks]
         };
-        let attention = Attention { heads, kv_heads, head_dim, scale: 0.125 };
-        graphs.push(one(attention, |b| {
-            let ids = vec![b.input("q", DType::F32, &[3, heads * head_dim][..]), cache(b, "k"), cache(b, "v")];
-            ids.into_iter().chain(steps(b)).collect()
-        }));
+        // Few tokens; many tokens of which each workgroup takes all positions, and so many that it takes a part of them.
+        for (tokens, blocks) in [(3, 4), (128, 1), (128, 16)] {
+            let attention = Attention { heads, kv_heads, head_dim, scale: 0.125 };
+            graphs.push(one(attention, |b| {
+                let ids = vec![b.input("q", DType::F32, &[tokens, heads * head_dim][..]), cache(b, "k"), cache(b, "v")];
+                let [slots, positions] = ["slots", "positions"].map(|name| b.input(name, DType::U32, &[tokens][..]));
+                ids.into_iter().chain([slots, positions, b.input("blocks", DType::U32, &[1, blocks][..])]).collect()
+            }));
+        }
         let op = RopeCache { heads, kv_heads, rope: Rope { head_dim, dim: 32, pairing: Pairing::Halves } };
         graphs.push(one(op, |b| {
             let qkv = b.input("qkv", DType::F32, &[3, (heads + 2 * kv_heads) * head_dim][..]);

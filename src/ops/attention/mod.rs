@@ -1,13 +1,13 @@
 //! Causal attention of a step's tokens over a paged cache, with grouped query heads.
 
+mod kernels;
+
 use rayon::prelude::*;
 
 use super::cache_write::{NO_SLOT, Pages, expect_cache};
 use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::caps::Width;
-use crate::kernel::{Dispatch, Kernel};
 use crate::shape::TensorType;
 use crate::tensor::{Data, Tensor};
 
@@ -77,36 +77,6 @@ impl Attention {
     }
 }
 
-impl Attention {
-    /// Chooses the kernel for a step of `tokens` tokens, and its grid.
-    fn choose(&self, cx: &Lowering<'_>, tokens: usize) -> Result<(Kernel, [u32; 3])> {
-        let group = self.heads / self.kv_heads;
-        let limit = cx.caps.max_grid as usize;
-        // Measured on lavapipe: prompts of 512 tokens went from 64 to 149 tokens/s; the plain kernel pays for its barriers.
-        if cx.caps.width == Width::Narrow
-            && cx.caps.subgroup_at_least(8)
-            && self.head_dim.is_multiple_of(32)
-            && self.head_dim <= 256
-        {
-            let rows = (tokens * group).div_ceil(8);
-            if rows <= limit && self.kv_heads <= limit {
-                let kernel = Kernel::new("attention_rows").constant("GROUP", group as u32);
-                return Ok((kernel, [rows as u32, self.kv_heads as u32, 1]));
-            }
-        }
-        // Heads that one workgroup serves with each key and value it reads; their queries stand in workgroup memory.
-        let together = (1..=group.min(8)).rev().find(|n| group.is_multiple_of(*n) && n * self.head_dim <= 1024).unwrap_or(1);
-        if self.head_dim > 1024 {
-            return Err(Error::Unsupported(format!("attention heads of {} elements", self.head_dim)));
-        }
-        if tokens > limit {
-            return Err(Error::Unsupported(format!("attention of {tokens} tokens in one step")));
-        }
-        let kernel = Kernel::new("attention").constant("HEADS", together as u32);
-        Ok((kernel, [(self.heads / together) as u32, tokens as u32, 1]))
-    }
-}
-
 impl Rule for Attention {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>> {
         let [q, k, v, slots, positions, blocks] = operands("Attention", inputs.to_vec())?;
@@ -140,16 +110,19 @@ impl Rule for Attention {
         Ok(vec![Tensor::f32(inputs[0].tensor()?.shape(), out.collect())?])
     }
 
-    /// A score is off by `e = sum_error * scale |q|.|k|` (plus a rounding of the difference and the error of `exp`,
-    /// `3 + 2 |x|` units, where weights below e^-20 no longer count), so a weight by a factor `1 +- 2e` or so after
-    /// normalising; the weighted sum adds its own error. Everything multiplies the sum of magnitudes.
+    /// A score is off by `e = sum_error * scale |q|.|k|`, with one rounding more for a scale in units of log 2. A weight is a
+    /// product of powers, each off by `3 + 2 |x|` units of its exponent: of its own, of one correction for every time that the
+    /// largest score so far grew (in a random order `1 + ln n` times), and of one where parts are joined. The exponents of
+    /// weights that count, those above e^-20, add up to at most 20, which is 29 for powers of two. All this changes a weight by a
+    /// factor `1 +- 2e` or so after normalising; the weighted sum adds its own error. Everything multiplies the sum of magnitudes.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let positions = inputs[4].tensor()?.as_u32()?;
         let rows = self.rows(inputs)?;
         let bound = rows.iter().enumerate().flat_map(|(index, row)| {
             let Some(row) = row else { return vec![0.0; self.head_dim] };
             let n = positions[index / self.heads] as usize + 1;
-            let score = sum_error(self.head_dim) * row.score_magnitude + (3.0 + 2.0 * 20.0) * 2.0 * ROUNDING;
+            let powers = 3.0 * (3.0 + (n as f32).ln()) + 2.0 * 29.0;
+            let score = sum_error(self.head_dim + 1) * row.score_magnitude + powers * 2.0 * ROUNDING;
             let relative = 4.0 * score + 2.0 * sum_error(n);
             row.magnitude.iter().map(|m| relative * m + f32::MIN_POSITIVE).collect()
         });
@@ -157,15 +130,7 @@ impl Rule for Attention {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let [q, k, v, slots, positions, blocks] = [0, 1, 2, 3, 4, 5].map(|i| &cx.inputs[i]);
-        let params = [q.rows(), self.heads, self.kv_heads, blocks.columns()].map(|n| n as u32);
-        let params = params.into_iter().chain([self.scale.to_bits(), blocks.rows() as u32, k.shape[0] as u32]).collect();
-        let (kernel, grid) = self.choose(cx, q.rows())?;
-        let kernel = kernel.provider(format!("load/cache_{}", k.dtype));
-        let kernel = kernel.constant("QUADS", (self.head_dim / 4) as u32).constant("PAGE", k.shape[2] as u32);
-        let dispatch = Dispatch::new(kernel, params, grid).read(k.value).read(v.value).read(q.value).read(slots.value);
-        cx.emit(dispatch.read(positions.value).read(blocks.value).write(cx.outputs[0].value));
-        Ok(())
+        kernels::lower(self, cx)
     }
 
     /// For the whole pool but at most 4096 positions, since lengths are known only when a step runs.
