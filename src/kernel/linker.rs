@@ -78,6 +78,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "dense_attention_rows",
     "determinant",
     "elementwise",
+    "elementwise_quads",
     "embed",
     "fold",
     "functions",

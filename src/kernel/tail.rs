@@ -17,6 +17,8 @@ pub enum Access {
     Row,
     /// The only one.
     Scalar,
+    /// Four, at the same index: the kernel counts quads, and so does every other operand that is not [`Access::Scalar`].
+    Quad,
     /// The one that the kernel's function `strided` finds with the strides of that number.
     Strided(u32),
 }
@@ -56,19 +58,27 @@ impl Tail {
     }
 
     /// The WGSL of `tail(x0: f32, .., index: u32, channel: u32)`, with i32 where integers are handed over, or of `tail(index: u32)`
-    /// where nothing is, with a storage array for every operand that it reads.
+    /// where nothing is, with a storage array for every operand that it reads. Where operands are read by quads it yields one.
     pub fn wgsl(&self) -> String {
+        let quads = self.operands.iter().any(|o| o.access == Access::Quad);
         let mut text = format!("alias Value = {};\n", self.value().wgsl());
         for (i, operand) in self.operands.iter().enumerate() {
             let kind = operand.kind.wgsl();
-            let _ = writeln!(text, "@group(2) @binding({i}) var<storage, read_write> tail_{i}: array<{kind}>;");
+            let element = if operand.access == Access::Quad { format!("vec4<{kind}>") } else { kind.into() };
+            let _ = writeln!(text, "@group(2) @binding({i}) var<storage, read_write> tail_{i}: array<{element}>;");
+        }
+        let expr = self.expr.wgsl(&|i| self.kind(i));
+        if quads {
+            let named: Vec<String> = (0..self.operands.len()).map(|i| format!("x{i}: {}", self.kind(i as u32).wgsl())).collect();
+            let _ = writeln!(text, "fn tail_one({}) -> Value {{\n    return {expr};\n}}", named.join(", "));
         }
         let given: String = self.given.iter().enumerate().map(|(i, kind)| format!("x{i}: {}, ", kind.wgsl())).collect();
         let channel = if self.given.is_empty() { "" } else { ", channel: u32" };
-        let _ = writeln!(text, "fn tail({given}index: u32{channel}) -> Value {{");
+        let value = if quads { "vec4<Value>" } else { "Value" };
+        let _ = writeln!(text, "fn tail({given}index: u32{channel}) -> {value} {{");
         for (i, operand) in self.operands.iter().enumerate() {
             let at = match operand.access {
-                Access::Element => "index".into(),
+                Access::Element | Access::Quad => "index".into(),
                 Access::Channel => "channel".into(),
                 Access::Row => "output_row(index)".into(),
                 Access::Scalar => "0u".into(),
@@ -76,8 +86,21 @@ impl Tail {
             };
             let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + self.given.len());
         }
-        let _ = writeln!(text, "    return {};\n}}", self.expr.wgsl(&|i| self.kind(i)));
+        let _ = match quads {
+            true => writeln!(text, "    return vec4<Value>({});\n}}", ["x", "y", "z", "w"].map(|c| self.call_one(c)).join(", ")),
+            false => writeln!(text, "    return {expr};\n}}"),
+        };
         text
+    }
+
+    /// The call for one component of quads.
+    fn call_one(&self, component: &str) -> String {
+        let argument = |(i, operand): (usize, &TailOperand)| match operand.access {
+            Access::Quad => format!("x{i}.{component}"),
+            _ => format!("x{i}"),
+        };
+        let arguments: Vec<String> = self.operands.iter().enumerate().map(argument).collect();
+        format!("tail_one({})", arguments.join(", "))
     }
 }
 
