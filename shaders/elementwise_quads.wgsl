@@ -2,10 +2,11 @@
 //
 //   out  [quads] quads of f32 or i32, as the tail's value is
 //
-// One invocation: RUN quads one after another.
+// One invocation: `run` quads one after another.
 
 struct Params {
     quads: u32,
+    run: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -17,8 +18,8 @@ fn main(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let first = (linear_workgroup(workgroup, grid) * 64u + lane) * RUN;
-    for (var i = first; i < min(first + RUN, params.quads); i++) {
+    let first = (linear_workgroup(workgroup, grid) * 64u + lane) * params.run;
+    for (var i = first; i < min(first + params.run, params.quads); i++) {
         out[i] = tail(i);
     }
 }

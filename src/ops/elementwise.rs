@@ -170,12 +170,16 @@ impl Elementwise {
     fn emit_quads(&self, cx: &mut Lowering<'_>, mut operands: Vec<TailOperand>) {
         operands.iter_mut().filter(|o| o.access == Access::Element).for_each(|o| o.access = Access::Quad);
         let quads = cx.outputs[0].len() / 4;
-        // Measured on lavapipe: a run of a lane's own is read faster than what neighbours share. On a GPU neighbours share lines.
-        let run = if cx.caps.width == Width::Narrow && quads >= 16 * LINEAR_WORKGROUP as usize { 4 } else { 1 };
+        // Measured on lavapipe: 16 workgroups whose lanes have long runs of their own take 4 Mi elements in 3 ms, single quads in 8.
+        // On a GPU neighbours share lines.
+        let run = match cx.caps.width {
+            Width::Narrow => quads.div_ceil(16 * LINEAR_WORKGROUP as usize).clamp(1, 1024),
+            Width::Wide => 1,
+        };
         let tail = Tail { expr: self.expr.clone(), operands, given: Vec::new() };
-        let kernel = Kernel::new("elementwise_quads").constant("RUN", run as u32).tail(tail);
+        let kernel = Kernel::new("elementwise_quads").tail(tail);
         let grid = linear_grid(quads.div_ceil(run * LINEAR_WORKGROUP as usize), cx.caps);
-        let dispatch = Dispatch::new(kernel, vec![quads as u32], grid).write(cx.outputs[0].value);
+        let dispatch = Dispatch::new(kernel, vec![quads as u32, run as u32], grid).write(cx.outputs[0].value);
         cx.emit(cx.inputs.iter().fold(dispatch, |d, input| d.tail_operand(input.value)));
     }
 }

@@ -32,8 +32,9 @@ fn gates_stay_finite_at_the_edges() {
 
 #[test]
 fn long_lines_fold_into_two_grid_dimensions() {
-    let case = Case::new("folded grid", Elementwise::add(), vec![input(&[1000], 3), input(&[1000], 4)]);
-    check_with(&[case], |c| c.max_grid = 7);
+    // By elements, and by quads.
+    let case = |n: usize| Case::new(format!("folded grid of {n}"), Elementwise::add(), vec![input(&[n], 3), input(&[n], 4)]);
+    check_with(&[case(1001), case(2000)], |c| c.max_grid = 7);
 }
 
 /// Numbers of every size and sign, and what is no number.
@@ -129,6 +130,22 @@ fn every_operator_matches_the_reference() {
             cases.push(Case::new(format!("{operator:?} of integers"), Elementwise::binary(operator), operands));
         }
     }
+    check(&cases);
+}
+
+/// Multiples of four are taken by quads: one, a run's end within an invocation's share, more than 16 workgroups of runs.
+#[test]
+fn quads_match_the_reference() {
+    let sum = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(0));
+    let mut cases = Vec::new();
+    for n in [4, 12, 256, 260, 4096 * 4, 4099 * 4, 9001 * 4] {
+        for other in [&[n][..], &[1]] {
+            let operands = vec![input(&[n], 1), input(other, 2)];
+            cases.push(Case::new(format!("quads of {n} and {other:?}"), Elementwise::from(sum.clone()), operands));
+        }
+    }
+    let ints = |n: usize| int_tensor((0..n as i64).map(|i| i * 7919 % 1000 - 500).collect(), &[n]);
+    cases.push(Case::new("quads of integers", Elementwise::from(sum), vec![ints(20), ints(20)]));
     check(&cases);
 }
 

@@ -2,6 +2,7 @@
 
 use wavelane::dtype::DType;
 use wavelane::graph::Graph;
+use wavelane::kernel::Expr;
 use wavelane::kernel::expr::{Function, Kind, Operator};
 use wavelane::ops::view::Border;
 use wavelane::ops::*;
@@ -18,6 +19,13 @@ pub fn graphs() -> Vec<Graph> {
         for operator in Operator::ALL.into_iter().filter(|o| o.kind(kind).is_some()) {
             graphs.push(one(Elementwise::binary(operator), |b| {
                 vec![b.input("a", dtype, &[2, 1, 5][..]), b.input("b", dtype, &[3, 1][..])]
+            }));
+        }
+        // By quads: as the output lies, and single numbers.
+        let sum = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(0));
+        for other in [&[3, 8][..], &[1]] {
+            graphs.push(one(Elementwise::from(sum.clone()), |b| {
+                vec![b.input("a", dtype, &[3, 8][..]), b.input("b", dtype, other)]
             }));
         }
         for border in [Border::None, Border::Float(0.0), Border::Edge, Border::Wrap, Border::Reflect] {
