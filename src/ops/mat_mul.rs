@@ -103,8 +103,10 @@ impl Rule for MatMul {
         let tail = Applied::new(&self.tail, &inputs[self.own_operands()..], &shape, shape.len() - 1)?;
         let sums = products(&x, weight, |product| product)?;
         let magnitudes = products(&x, weight, f32::abs)?;
-        let of_norm = if self.norm.is_some() { RmsNorm::relative_error(weight.columns()) } else { 0.0 };
-        let error = sum_error(weight.columns() + 5) + of_norm;
+        let error = match self.norm {
+            Some(_) => sum_error(weight.columns() + 5) + RmsNorm::relative_error(weight.columns()),
+            None => sum_error(weight.columns() + 3),
+        };
         let errors: Vec<f32> = magnitudes.iter().map(|m| error * m).collect();
         let each = sums.chunks_exact(self.sums()).zip(errors.chunks_exact(self.sums()));
         Ok(vec![Tolerance::Absolute(each.enumerate().map(|(i, (sums, errors))| tail.bound_of(i, sums, errors)).collect())])

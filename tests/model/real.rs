@@ -56,6 +56,13 @@ fn weights_split_at_a_tiny_limit_give_the_same_text() {
     let (split, more) = score(gpu.with_caps(|c| c.max_binding = 800 << 10));
     assert!(more > dispatches + 30 + 60, "{more} dispatches with the limit, {dispatches} without");
     assert_eq!(whole, split, "a split changes no bit");
+
+    // One token in steps of one, with a limit below each product of a layer but one.
+    let one = |gpu| {
+        let engine = Engine::new(model.clone(), Device::Gpu(gpu)).unwrap();
+        engine.sequence(&options()).unwrap().score(&PROMPT[..1], 4, &mut |_| {}).unwrap()
+    };
+    assert_eq!(one(gpu.clone()), one(gpu.with_caps(|c| c.max_binding = 200 << 10)), "a finer split changes no bit");
 }
 
 #[test]

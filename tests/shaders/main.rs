@@ -83,11 +83,9 @@ fn subgroups_are_used_only_where_every_subgroup_is_large_enough() {
     for (caps, dispatch) in dispatches() {
         let kernel = &dispatch.kernel;
         let lanes = kernel.consts.iter().find(|(name, _)| name == "LANES").map_or(8, |(_, lanes)| *lanes);
-        if linker::link(kernel).unwrap().contains("subgroup")
-            && (kernel.shader.starts_with("conv_")
-                || kernel.shader == "dense_attention_rows"
-                || kernel.providers.iter().any(|p| *p == "reduce/subgroup" || p.ends_with("_broadcast")))
-        {
+        let source = linker::link(kernel).unwrap();
+        let calls = ["Add(", "Any(", "Broadcast(", "Max(", "Min(", "Shuffle("];
+        if calls.iter().any(|call| source.contains(&format!("subgroup{call}"))) {
             assert!(caps.subgroup.is_some_and(|(min, _)| min >= lanes), "{kernel} on {caps:?}");
         }
     }
