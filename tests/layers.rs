@@ -20,6 +20,8 @@ const LAYERS: &[&[&str]] = &[
     &["formats"],
     &["models", "onnx"],
     &["generate", "tasks"],
+    &["measure"],
+    &["report"],
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -11,6 +11,7 @@ mod inspect;
 mod interrupt;
 mod ocr;
 mod output;
+mod profile;
 mod run;
 mod saliency;
 mod score;
@@ -54,6 +55,8 @@ enum Command {
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
     Inspect(inspect::Inspect),
+    /// Show where the time of a model goes on a device.
+    Profile(profile::Profile),
     /// Show the kernels that a language model is made of.
     Shaders(shaders::Shaders),
 }
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Vad(command) => command.execute(),
         Command::Devices(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
+        Command::Profile(command) => command.execute(),
         Command::Shaders(command) => command.execute(),
     };
     match result {

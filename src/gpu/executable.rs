@@ -41,10 +41,21 @@ pub struct Storage {
 }
 
 /// One dispatch, ready to record.
-struct Launch {
+pub(super) struct Launch {
     pipeline: Arc<Pipeline>,
     groups: Vec<(u32, wgpu::BindGroup)>,
     grid: [u32; 3],
+}
+
+impl Launch {
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        for (group, bindings) in &self.groups {
+            pass.set_bind_group(*group, bindings, &[]);
+        }
+        let [x, y, z] = self.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 /// The buffers by which one run's inputs come and its results go.
@@ -271,6 +282,16 @@ impl Executable {
         })
     }
 
+    /// The device.
+    pub(super) fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// All launches, in order.
+    pub(super) fn launches(&self) -> impl Iterator<Item = &Launch> {
+        self.steps.iter().flatten()
+    }
+
     /// The inputs' buffer.
     pub(super) fn inputs(&self) -> &wgpu::Buffer {
         &self.inputs
@@ -306,12 +327,7 @@ impl Executable {
     fn record(&self, encoder: &mut wgpu::CommandEncoder, steps: std::ops::Range<usize>) {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for launch in self.steps[steps].iter().flatten() {
-            pass.set_pipeline(&launch.pipeline.pipeline);
-            for (group, bindings) in &launch.groups {
-                pass.set_bind_group(*group, bindings, &[]);
-            }
-            let [x, y, z] = launch.grid;
-            pass.dispatch_workgroups(x, y, z);
+            launch.record(&mut pass);
         }
     }
 

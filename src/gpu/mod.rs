@@ -4,6 +4,7 @@ pub mod check;
 mod device_tensor;
 mod executable;
 mod pipelines;
+pub mod profile;
 mod runner;
 mod weights;
 
@@ -21,6 +22,9 @@ pub use weights::{Progress, WeightStore};
 use crate::error::{Error, Result};
 use crate::kernel::Caps;
 use crate::kernel::caps::Width;
+
+/// Features that are used where an adapter has them. Timestamps cost nothing unless a profile asks for them.
+const WANTED: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
 
 /// What identifies a GPU device, for lists and choices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -167,7 +171,7 @@ impl Gpu {
         let adapter = &adapters[chosen.index];
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wavelane"),
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_features: adapter.features() & WANTED,
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()

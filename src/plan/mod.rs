@@ -7,6 +7,7 @@
 mod dump;
 pub mod memory;
 pub mod passes;
+mod traffic;
 mod weights;
 
 use std::ops::Range;
