@@ -1,6 +1,7 @@
 //! Commands, their flags and exit codes. Each command is one file; all work is done by the library.
 
 mod answer;
+mod bench;
 mod cache;
 mod chat;
 mod debug;
@@ -55,6 +56,8 @@ enum Command {
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
     Inspect(inspect::Inspect),
+    /// Measure a device, kernels and models.
+    Bench(bench::Bench),
     /// Show where the time of a model goes on a device.
     Profile(profile::Profile),
     /// Show the kernels that a language model is made of.
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Vad(command) => command.execute(),
         Command::Devices(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
+        Command::Bench(command) => command.execute(),
         Command::Profile(command) => command.execute(),
         Command::Shaders(command) => command.execute(),
     };

@@ -7,9 +7,9 @@ use wavelane::formats::onnx::OnnxFile;
 use wavelane::generate::Sequence;
 use wavelane::gpu::DeviceInfo;
 use wavelane::gpu::profile::{Method, ProfileOptions};
+use wavelane::measure::Part;
 use wavelane::onnx::Session;
-use wavelane::report::ProfileReport;
-use wavelane::report::profile::Part;
+use wavelane::report::{ProfileReport, page};
 use wavelane::session::Device;
 use wavelane::{Error, Result};
 
@@ -51,6 +51,9 @@ pub struct Profile {
     /// Write a trace for Perfetto or Chrome's about:tracing.
     #[arg(long, value_name = "FILE.json")]
     trace: Option<PathBuf>,
+    /// Write a page with charts and a flame view; it needs nothing but a browser.
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
 }
 
 /// How times are taken.
@@ -71,6 +74,9 @@ impl Profile {
         let report = ProfileReport::new(&name, &info, parts);
         if let Some(path) = &self.trace {
             write(path, &report.to_trace())?;
+        }
+        if let Some(path) = &self.html {
+            replace(path, page::of_profile(&report).as_bytes())?;
         }
         match self.json {
             true => print(format_args!("{}\n", value(&report)?))?,

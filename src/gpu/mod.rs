@@ -3,9 +3,11 @@
 pub mod check;
 mod device_tensor;
 mod executable;
+mod launch;
 mod pipelines;
 pub mod profile;
 mod runner;
+mod series;
 mod weights;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use device_tensor::{DeviceTensor, Located};
 pub use executable::Started;
 pub use runner::Runner;
+pub use series::Series;
 pub use weights::{Progress, WeightStore};
 
 use crate::error::{Error, Result};
@@ -24,7 +27,7 @@ use crate::kernel::Caps;
 use crate::kernel::caps::Width;
 
 /// Features that are used where an adapter has them. Timestamps cost nothing unless a profile asks for them.
-const WANTED: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
+const WANTED: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY).union(wgpu::Features::SHADER_F16);
 
 /// What identifies a GPU device, for lists and choices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

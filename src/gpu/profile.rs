@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::executable::{Executable, Launch};
+use super::executable::Executable;
+use super::launch::Launch;
 use super::runner::{Given, Runner, placed};
 use super::{Gpu, map};
 use crate::error::{Error, Result};

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::device_tensor::{DeviceTensor, Located};
-use super::executable::{self, Executable, Feed, Pace, Started, Storage};
+use super::executable::{Executable, Feed, Pace, Started, Storage};
+use super::launch;
 use super::weights::Progress;
 use super::{Gpu, WeightStore};
 use crate::dtype::DType;
@@ -189,7 +190,7 @@ impl Runner {
 
     /// Uploads the weights of a plan that are not there yet, while its pipelines are made.
     fn load(&self, graph: &Graph, plan: &Plan, progress: Progress<'_>) -> Result<()> {
-        let keys = executable::keys(plan);
+        let keys: Vec<_> = plan.dispatches().map(launch::key).collect();
         std::thread::scope(|scope| {
             let pipelines = scope.spawn(|| self.gpu.pipelines(&keys));
             self.weights.ensure(graph, plan, progress)?;

@@ -161,6 +161,14 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "reverse_rows",
     "rms_norm",
     "roi_align",
+    "roof/f16",
+    "roof/f32",
+    "roof_copy",
+    "roof_dot",
+    "roof_empty",
+    "roof_multiply_add",
+    "roof_read",
+    "roof_write",
     "rope",
     "rope_cache",
     "scatter_elements",
@@ -204,13 +212,20 @@ pub fn link(kernel: &Kernel) -> Result<String> {
     let mut items: Vec<&str> = LIBRARY.iter().flat_map(|stem| self::items(file(stem).unwrap_or_default())).collect();
     loop {
         let used = |item: &&str| definitions(item).any(|name| calls(&text, name));
-        let Some(at) = items.iter().position(used) else { return Ok(text) };
+        let Some(at) = items.iter().position(used) else { return Ok(extensions(&text) + &text) };
         let item = items.remove(at);
         if let Some(name) = definitions(item).find(|name| !defined.insert(*name)) {
             return Err(invalid(format!("'{name}' is defined twice")));
         }
         let _ = write!(text, "\n{item}");
     }
+}
+
+/// The directives that must stand before everything else, for what the text makes use of.
+fn extensions(text: &str) -> String {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let half = |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "f16");
+    if code.into_iter().any(half) { "enable f16;\n".into() } else { String::new() }
 }
 
 /// The functions and structures of a library file, each with what stands before it: its comment, its constants.

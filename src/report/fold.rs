@@ -82,7 +82,7 @@ pub fn by_node(profile: &Profile) -> Vec<Fold> {
 
 /// By place in a layer: nodes whose names differ in numbers only are one, so that all layers of a model come together.
 pub fn by_place(profile: &Profile) -> Vec<Fold> {
-    fold(profile, |step| without_numbers(&short_name(step)))
+    fold(profile, |step| short_name(step).split(" + ").map(without_numbers).collect::<Vec<_>>().join(" + "))
 }
 
 /// Characters up to which a node that was made of several has the names of all.

@@ -6,7 +6,8 @@ use super::fold::{self, Fold};
 use super::table::{Cell, Table};
 use super::trace;
 use crate::gpu::DeviceInfo;
-use crate::gpu::profile::{Method, Profile};
+use crate::gpu::profile::Method;
+use crate::measure::Part;
 
 /// The version of the JSON of reports; it grows when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -28,15 +29,6 @@ pub struct ProfileReport {
     pub parts: Vec<Part>,
 }
 
-/// One plan of a model, profiled.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Part {
-    /// What it is, such as `decode at position 128`.
-    pub name: String,
-    /// Where its time goes.
-    pub profile: Profile,
-}
-
 impl ProfileReport {
     /// A report of these parts.
     pub fn new(model: &str, device: &DeviceInfo, parts: Vec<Part>) -> Self {
@@ -50,13 +42,13 @@ impl ProfileReport {
         let DeviceInfo { name, kind, backend, driver, .. } = &self.device;
         let mut text = format!("{} on {name} ({kind}, {backend}, {driver})\n", self.model);
         for part in &self.parts {
-            text += &format!("\n{}\n", part.summary());
-            text += &format!("\n{}", part.table("op", &fold::by_op(&part.profile), usize::MAX).to_text());
+            text += &format!("\n{}\n", summary(part));
+            text += &format!("\n{}", fold_table(part, "op", &fold::by_op(&part.profile), usize::MAX).to_text());
             let (places, nodes) = (fold::by_place(&part.profile), fold::by_node(&part.profile));
             if places.len() < nodes.len() {
-                text += &format!("\n{}", part.table("nodes of all layers", &places, top).to_text());
+                text += &format!("\n{}", fold_table(part, "nodes of all layers", &places, top).to_text());
             }
-            text += &format!("\n{}", part.table("node", &nodes, top).to_text());
+            text += &format!("\n{}", fold_table(part, "node", &nodes, top).to_text());
         }
         text
     }
@@ -68,54 +60,46 @@ impl ProfileReport {
     }
 }
 
-impl Part {
-    /// One line: dispatches, their time, the time of an ordinary run.
-    pub fn summary(&self) -> String {
-        let Part { name, profile } = self;
-        let how = match profile.method {
-            Method::Timestamps => "by timestamps",
-            Method::Submits => "by timed submits",
-        };
-        format!(
-            "{name}: {} dispatches take {:.3} ms {how}, an ordinary run {:.3} ms; medians of {} runs",
-            profile.dispatches(),
-            profile.seconds() * 1e3,
-            profile.wall_seconds * 1e3,
-            profile.runs
-        )
-    }
+/// One line of a part: dispatches, their time, the time of an ordinary run.
+pub fn summary(part: &Part) -> String {
+    let Part { name, profile } = part;
+    let how = match profile.method {
+        Method::Timestamps => "by timestamps",
+        Method::Submits => "by timed submits",
+    };
+    format!(
+        "{name}: {} dispatches take {:.3} ms {how}, an ordinary run {:.3} ms; medians of {} runs",
+        profile.dispatches(),
+        profile.seconds() * 1e3,
+        profile.wall_seconds * 1e3,
+        profile.runs
+    )
+}
 
-    /// The first `top` folds, and the rest as one row.
-    pub fn table(&self, what: &str, folds: &[Fold], top: usize) -> Table {
-        let mut table = Table::new(&[what, "ms", "%", "steps", "dispatches", "GB/s", "GFLOP/s"]);
-        let all = self.profile.seconds();
-        let share = |seconds: f64| Cell::number((all > 0.0).then(|| seconds / all * 100.0), 1);
-        for fold in folds.iter().take(top) {
-            table.row(vec![
-                clip(&fold.name).into(),
-                Cell::Number(fold.seconds * 1e3, 3),
-                share(fold.seconds),
-                fold.steps.into(),
-                fold.dispatches.into(),
-                Cell::number(fold.bytes_per_second().map(|x| x / 1e9), 2),
-                Cell::number(fold.flops_per_second().map(|x| x / 1e9), 2),
-            ]);
-        }
-        let rest = folds.get(top..).unwrap_or_default();
-        if !rest.is_empty() {
-            let seconds = rest.iter().map(|fold| fold.seconds).sum::<f64>();
-            let count = |of: fn(&Fold) -> usize| Cell::from(rest.iter().map(of).sum::<usize>());
-            let name = format!("{} more", rest.len());
-            table.row(vec![
-                name.into(),
-                Cell::Number(seconds * 1e3, 3),
-                share(seconds),
-                count(|f| f.steps),
-                count(|f| f.dispatches),
-            ]);
-        }
-        table
+/// The first `top` folds of a part, and the rest as one row.
+pub fn fold_table(part: &Part, what: &str, folds: &[Fold], top: usize) -> Table {
+    let mut table = Table::new(&[what, "ms", "%", "steps", "dispatches", "GB/s", "GFLOP/s"]);
+    let all = part.profile.seconds();
+    let share = |seconds: f64| Cell::number((all > 0.0).then(|| seconds / all * 100.0), 1);
+    for fold in folds.iter().take(top) {
+        table.row(vec![
+            clip(&fold.name).into(),
+            Cell::Number(fold.seconds * 1e3, 3),
+            share(fold.seconds),
+            fold.steps.into(),
+            fold.dispatches.into(),
+            Cell::number(fold.bytes_per_second().map(|x| x / 1e9), 2),
+            Cell::number(fold.flops_per_second().map(|x| x / 1e9), 2),
+        ]);
     }
+    let rest = folds.get(top..).unwrap_or_default();
+    if !rest.is_empty() {
+        let seconds = rest.iter().map(|fold| fold.seconds).sum::<f64>();
+        let count = |of: fn(&Fold) -> usize| Cell::from(rest.iter().map(of).sum::<usize>());
+        let name = format!("{} more", rest.len());
+        table.row(vec![name.into(), Cell::Number(seconds * 1e3, 3), share(seconds), count(|f| f.steps), count(|f| f.dispatches)]);
+    }
+    table
 }
 
 /// The end of a long name, which tells more than its beginning.

@@ -19,7 +19,7 @@ use super::debug::DebugFlags;
 use super::flags::DeviceFlags;
 use super::output::{print, say};
 use batch::Batch;
-pub use inputs::Reader;
+pub use inputs::{Reader, is_picture, is_sound};
 pub use results::replace;
 use results::{Format, Summary};
 
