@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphBuilder, Node, Origin};
 use crate::plan::{Plan, Request};
 use crate::shape::{Shape, Symbols};
+use crate::tensor::example::Numbers;
 use crate::tensor::{Data, Tensor, Weight};
 
 /// A graph of one node with inputs for it. Weights are the model's own, or their first rows.
@@ -133,24 +134,16 @@ fn first_rows(weight: &Weight, shape: &[usize]) -> Result<Weight> {
     Weight::new(weight.dtype(), shape, Arc::new(bytes), 0..end)
 }
 
-/// An operand: numbers of [-1, 1) that look random and are the same every time, or indices.
+/// An operand: made-up numbers of [-1, 1), or indices.
 fn example(dtype: DType, shape: &[usize], seed: u64, index: impl Fn(usize) -> usize) -> Result<Tensor> {
     let n = shape.iter().product::<usize>();
-    let unit = |i: usize| (scramble((seed << 40) + i as u64) >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+    let units = || Numbers::new(seed).units(n);
     let data = match dtype {
-        DType::F32 => Data::F32((0..n).map(unit).collect()),
-        DType::F16 => Data::F16((0..n).map(|i| f16::from_f32(unit(i))).collect()),
+        DType::F32 => Data::F32(units()),
+        DType::F16 => Data::F16(units().into_iter().map(f16::from_f32).collect()),
         DType::U32 => Data::U32((0..n).map(|i| index(i) as u32).collect()),
         DType::I64 => Data::I64((0..n).map(|i| index(i) as i64).collect()),
         other => return Err(Error::invalid("trial", format!("an operand of {other}"))),
     };
     Tensor::new(shape, data)
-}
-
-/// The output function of splitmix64 (Steele et al. 2014, doi:10.1145/2714064.2660195).
-fn scramble(i: u64) -> u64 {
-    let z = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
