@@ -3,6 +3,7 @@
 
 mod counting;
 mod limits;
+mod spirv;
 
 use std::collections::BTreeSet;
 use std::path::Path;
