@@ -182,6 +182,9 @@ fn kernels_are_listed_and_written_without_a_device() {
     assert!(written.iter().all(|text| text.contains("fn main(")));
     let narrow = stdout(&run(&["shaders", &model, "--only", "mat_vec", "--profile", "lavapipe"]));
     assert!(narrow.contains("mat_vec_rows"), "{narrow}");
+    let checked = bare(&["shaders", &model, "--check"]);
+    assert_eq!(stdout(&checked), "");
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("kernels keep to what "), "{checked:?}");
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! `wavelane shaders`: kernels as the text that a device compiles, and what can be said of them without a device.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use wavelane::gate::{self, Count, Profile, Report, Shader, Table, Target, Variant, profiles};
+use wavelane::gate::{self, Count, Profile, Report, Shader, Table, Target, profiles};
 use wavelane::generate::Options;
 use wavelane::kernel::{Caps, Kernel, linker};
 use wavelane::models::{LanguageModel, Outputs};
+use wavelane::plan::Plan;
 use wavelane::session::pages::CacheShape;
 use wavelane::{DType, Error, Result};
 
@@ -19,7 +19,7 @@ use super::output::{print, say};
 #[derive(Args)]
 pub struct Shaders {
     /// A GGUF file, for the kernels of its steps; without one, every kernel that the planner may pick for any op and device.
-    #[arg(conflicts_with_all = ["check", "update"])]
+    #[arg(conflicts_with = "update")]
     model: Option<PathBuf>,
     /// Only kernels with this in their names; may be repeated, and then all must be.
     #[arg(long, value_name = "WORD")]
@@ -36,8 +36,8 @@ pub struct Shaders {
     /// The language of what is written.
     #[arg(long = "as", value_name = "LANGUAGE", default_value = "wgsl", requires = "dump")]
     language: Language,
-    /// Fail where a kernel breaks a limit of a device that it is picked for, cannot be translated, or departs from the table of
-    /// costs.
+    /// Fail where a kernel breaks a limit of a device that it is picked for, cannot be translated or, without a model, departs from
+    /// the table of costs.
     #[arg(long, conflicts_with_all = ["only", "profile", "json", "dump"])]
     check: bool,
     /// Write the table of costs.
@@ -81,21 +81,21 @@ fn profile(name: &str) -> Result<Profile, String> {
 impl Shaders {
     /// Runs the command.
     pub fn execute(self) -> Result<End> {
-        if self.check || self.update {
-            return self.gate(&profiles::all());
-        }
-        let profiles = self.profile.clone().map_or_else(profiles::all, |profile| vec![profile]);
-        let found: Vec<(Variant, usize)> = match &self.model {
-            Some(model) => {
-                let caps = self.profile.clone().map_or_else(|| profile("rdna"), Ok).map_err(Error::Request)?.caps;
-                kernels(model, &caps)?.into_iter().map(|(kernel, dispatches)| (Variant::new(kernel), dispatches)).collect()
-            }
-            None => gate::variants(&profiles)?.into_iter().map(|v| (v.clone(), v.uses.len())).collect(),
+        let profiles = match (&self.profile, &self.model) {
+            (Some(profile), _) => vec![profile.clone()],
+            (None, Some(_)) if !self.check => vec![profile("rdna").map_err(Error::Request)?],
+            (None, _) => profiles::all(),
         };
-        let wanted = found.into_iter().filter(|(variant, _)| self.wants(&variant.name()));
-        let (variants, uses): (Vec<Variant>, Vec<usize>) = wanted.unzip();
+        let mut variants = match &self.model {
+            Some(model) => gate::variants_of(&profiles, plans(model)?)?,
+            None => gate::variants(&profiles)?,
+        };
+        variants.retain(|variant| self.wants(&variant.name()));
         let reports = gate::reports(variants)?;
-        self.list(&reports, &uses, &profiles)?;
+        if self.check || self.update {
+            return self.gate(&reports, &profiles);
+        }
+        self.list(&reports, &profiles)?;
         if let Some(folder) = &self.dump {
             std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
             reports.iter().enumerate().try_for_each(|(number, report)| self.write(folder, number, &report.variant.kernel))?;
@@ -108,13 +108,12 @@ impl Shaders {
     }
 
     /// Checks everything, or writes the table and checks the rest.
-    fn gate(&self, profiles: &[Profile]) -> Result<End> {
-        let reports = gate::reports(gate::variants(profiles)?)?;
-        let mut found = gate::problems(&reports, profiles);
-        let computed = Table::of(&reports)?;
+    fn gate(&self, reports: &[Report], profiles: &[Profile]) -> Result<End> {
+        let mut found = gate::problems(reports, profiles);
+        let computed = Table::of(reports)?;
         if self.update {
             std::fs::write(&self.table, computed.to_string()).map_err(|e| Error::io(&self.table, e))?;
-        } else {
+        } else if self.model.is_none() {
             let text = std::fs::read_to_string(&self.table).map_err(|e| Error::io(&self.table, e))?;
             found.extend(Table::parse(&text)?.departures(&computed));
         }
@@ -129,33 +128,28 @@ impl Shaders {
     }
 
     /// Prints a line for each report, or all of them as JSON.
-    fn list(&self, reports: &[Report], uses: &[usize], profiles: &[Profile]) -> Result<()> {
+    fn list(&self, reports: &[Report], profiles: &[Profile]) -> Result<()> {
         if self.json {
             let all: Vec<_> = reports.iter().map(|report| report.to_json(profiles)).collect();
             return print(format_args!("{}\n", serde_json::Value::from(all)));
         }
-        say("  no   uses  size shared buffers barriers  loaded  stored   flops    ints  kernel [features]");
+        let uses = |report: &Report| match self.model {
+            Some(_) => report.variant.uses.values().map(|used| used.dispatches).sum(),
+            None => report.variant.uses.len(),
+        };
+        let rows: Vec<_> = reports.iter().enumerate().map(|(number, report)| cells(number, uses(report), report)).collect();
+        let widths: Vec<usize> =
+            (0..COLUMNS.len()).map(|i| rows.iter().map(|row| row[i].len()).fold(COLUMNS[i].len(), usize::max)).collect();
+        let line = |cells: &[String], name: &str| {
+            let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+            format!("{}  {name}", padded.join(" "))
+        };
         say(
-            "uses are dispatches of a model's steps, else devices; a+b is a once and b per iteration of loops with unknown bounds",
+            "used: by how many devices, of a model: in how many dispatches; a+b: a once, b per iteration of loops with unknown bounds",
         );
-        for ((number, report), uses) in reports.iter().enumerate().zip(uses) {
-            let cost = &report.cost;
-            let both = |once: u64, repeated: u64| if repeated == 0 { once.to_string() } else { format!("{once}+{repeated}") };
-            let count = |count| both(cost.once.get(count), cost.repeated.get(count));
-            let features: Vec<&str> = report.features.iter().map(|feature| feature.name()).collect();
-            print(format_args!(
-                "{number:4}  {uses:5} {:5} {:6} {:7} {:>8} {:>7} {:>7} {:>7} {:>7}  {} [{}]\n",
-                report.workgroup_size.iter().product::<u32>(),
-                report.workgroup_bytes,
-                report.storage_buffers,
-                count(Count::Barriers),
-                both(cost.once.loaded(), cost.repeated.loaded()),
-                both(cost.once.stored(), cost.repeated.stored()),
-                count(Count::Flops),
-                count(Count::Ints),
-                report.name,
-                features.join(" "),
-            ))?;
+        say(line(&COLUMNS.map(str::to_owned), "kernel"));
+        for (row, report) in rows.iter().zip(reports) {
+            print(line(row, &report.name) + "\n")?;
         }
         Ok(())
     }
@@ -175,17 +169,44 @@ impl Shaders {
     }
 }
 
-/// The kernels of a language model's steps with one token, with several and with a whole chunk of a prompt, and in how many of their
-/// dispatches each is.
-fn kernels(model: &Path, caps: &Caps) -> Result<BTreeMap<Kernel, usize>> {
+/// What is listed of a kernel before its name; loads and stores of storage by their bytes.
+const COLUMNS: [&str; 17] = [
+    "no", "used", "size", "shared", "buffers", "barriers", "load4", "load8", "load16", "loaded", "store4", "store8", "store16",
+    "stored", "flops", "ints", "features",
+];
+
+fn cells(number: usize, used: usize, report: &Report) -> [String; COLUMNS.len()] {
+    let cost = &report.cost;
+    let both = |once: u64, repeated: u64| if repeated == 0 { once.to_string() } else { format!("{once}+{repeated}") };
+    let count = |count| both(cost.once.get(count), cost.repeated.get(count));
+    let features: Vec<&str> = report.features.iter().map(|feature| feature.name()).collect();
+    [
+        number.to_string(),
+        used.to_string(),
+        report.workgroup_size.iter().product::<u32>().to_string(),
+        report.workgroup_bytes.to_string(),
+        report.storage_buffers.to_string(),
+        count(Count::Barriers),
+        count(Count::Load4),
+        count(Count::Load8),
+        count(Count::Load16),
+        both(cost.once.loaded(), cost.repeated.loaded()),
+        count(Count::Store4),
+        count(Count::Store8),
+        count(Count::Store16),
+        both(cost.once.stored(), cost.repeated.stored()),
+        count(Count::Flops),
+        count(Count::Ints),
+        if features.is_empty() { "-".into() } else { features.join(",") },
+    ]
+}
+
+/// The plans of a language model's steps with one token, with several and with a whole chunk of a prompt.
+fn plans(model: &Path) -> Result<impl Fn(&Caps) -> Result<Vec<Plan>> + Sync> {
     let model = LanguageModel::open(model)?;
     let options = Options::default();
     let cache = CacheShape { slots: 1, context: options.context_of(&model)? };
     let (graph, _) = model.graph(&cache, DType::F16)?;
-    let mut kernels = BTreeMap::new();
-    for tokens in [1, 2, 8, options.chunk.min(cache.context.next_power_of_two())] {
-        let plan = step_plan(&graph, tokens, 1, Outputs::BEST, caps)?;
-        plan.dispatches().for_each(|d| *kernels.entry(d.kernel.clone()).or_default() += 1);
-    }
-    Ok(kernels)
+    let sizes = [1, 2, 8, options.chunk.min(cache.context.next_power_of_two())];
+    Ok(move |caps: &Caps| sizes.into_iter().map(|tokens| step_plan(&graph, tokens, 1, Outputs::BEST, caps)).collect())
 }

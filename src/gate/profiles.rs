@@ -1,7 +1,8 @@
 //! Devices to hold kernels to: those that lowering tells apart, and what real adapters report through wgpu.
 //!
-//! Figures are those of the drivers' reports in the database vulkan.gpuinfo.org unless a comment names another source. Where reports
-//! of one family differ, the lowest is taken; sizes of bindings and buffers are capped as wgpu 30 caps them.
+//! Figures of adapters are what drivers of a family commonly report to the database vulkan.gpuinfo.org, the lower ones where reports
+//! differ; comments name what other sources say. Sizes of bindings and buffers are capped as wgpu 30 caps them, and 64 storage buffers
+//! stand for more than any kernel could bind.
 
 use super::Feature;
 use crate::kernel::Caps;
@@ -110,9 +111,11 @@ pub fn adapters() -> Vec<Profile> {
         // A browser that is asked for nothing: the defaults of the WebGPU specification. f16 and subgroups are features
         // to ask for; wgpu's WebGPU backend offers no subgroups.
         of("browser", Caps::plain(), Limits::WEBGPU, &[]),
-        // Intel's integrated GPUs (Gen12, Xe) with Mesa's ANV on Linux. Bindings end at 1 GiB.
+        // Intel's integrated GPUs (Gen12, Xe) with Mesa's ANV on Linux: subgroups of 8 to 32 (vulkaninfo in
+        // github.com/smxi/inxi/issues/284), bindings of 1 GiB.
         of("intel-igpu", wide([1 << 30, CAP], [4, 64], Some((8, 32))), limits(64, 8, 64, 1024, [1024; 3]), INTEGERS),
-        // Qualcomm's Adreno 6xx and 7xx with its own driver: subgroups of 64, or 128 where the compiler chooses so.
+        // Qualcomm's Adreno 6xx and 7xx with its own driver: subgroups of 64 or 128 (vulkaninfo in
+        // github.com/termux/termux-packages/pull/7165).
         of("adreno", wide([128 << 20, 1 << 30], [64, 64], Some((64, 128))), limits(24, 4, 32, 1024, [1024, 1024, 64]), F16),
         // Adreno 610, the only GPU with reports below 32 KiB of workgroup memory (github.com/gpuweb/gpuweb/issues/2832).
         of("adreno-610", wide([128 << 20, 1 << 30], [64, 64], Some((64, 128))), limits(24, 4, 16, 256, [256, 256, 64]), F16),
@@ -123,7 +126,8 @@ pub fn adapters() -> Vec<Profile> {
         // Apple's M and A GPUs from family Apple 4 on, through Metal: 32 KiB and 1024 threads (Metal Feature Set Tables); 29 of
         // 31 buffers are free, and wgpu-hal 30 reports subgroups of 4 to 64 for every Metal device, though Apple's are of 32.
         of("apple", wide([CAP, 4 << 30], [32, 256], Some((4, 64))), limits(29, 8, 32, 1024, [1024; 3]), MATRICES),
-        // AMD's RDNA 2 and 3 with Mesa's RADV on Linux.
+        // AMD's RDNA 2 and 3 with Mesa's RADV on Linux: subgroups of 32 or 64 (vulkaninfo in
+        // github.com/KomputeProject/kompute/issues/275).
         of("rdna", wide([CAP, CAP], [4, 4], Some((32, 64))), limits(64, 8, 64, 1024, [1024; 3]), MATRICES),
         // The same, or any GPU with waves of 32 and 64, through Direct3D 12, whose limits are those of the API (wgpu-hal 30).
         of("rdna-dx12", wide([CAP, CAP], [16, 256], Some((32, 64))), limits(64, 8, 32, 1024, [1024, 1024, 64]), INTEGERS),

@@ -28,13 +28,12 @@ impl Shader {
         let module = naga::front::wgsl::parse_str(source).map_err(|e| invalid(e.emit_to_string(source)))?;
         // Features are known from types of expressions, which validation yields. So everything is allowed at first, and what has
         // a feature after that.
-        let everything = Capabilities::all();
-        let info = validate(&module, everything).map_err(|e| invalid(e.emit_to_string(source)))?;
+        let info = validate(&module, source, Capabilities::all()).map_err(invalid)?;
         let features = feature::of_module(&module, &info);
         // `unpack2x16float` and its kin belong to plain WGSL.
         let plain = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         let allowed = features.iter().fold(plain, |all, feature| all | feature.capabilities());
-        let info = validate(&module, allowed).map_err(|e| invalid(e.emit_to_string(source)))?;
+        let info = validate(&module, source, allowed).map_err(invalid)?;
         match module.entry_points.len() {
             1 => Ok(Shader { name: name.into(), module, info, features }),
             n => Err(invalid(format!("it has {n} entry points"))),
@@ -88,9 +87,11 @@ impl Shader {
     }
 }
 
-fn validate(module: &Module, allowed: Capabilities) -> Result<ModuleInfo, naga::WithSpan<naga::valid::ValidationError>> {
+/// Validates with these capabilities; what is wrong is shown with its place in the source.
+fn validate(module: &Module, source: &str, allowed: Capabilities) -> Result<ModuleInfo, String> {
     let mut validator = Validator::new(ValidationFlags::all(), allowed);
-    let operations =
-        if allowed.contains(Capabilities::SUBGROUP) { SubgroupOperationSet::all() } else { SubgroupOperationSet::empty() };
-    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(operations).validate(module)
+    let subgroups = allowed.contains(Capabilities::SUBGROUP);
+    let operations = if subgroups { SubgroupOperationSet::all() } else { SubgroupOperationSet::empty() };
+    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(operations);
+    validator.validate(module).map_err(|e| e.emit_to_string(source))
 }

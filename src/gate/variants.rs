@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::{Profile, cases};
 use crate::error::Result;
 use crate::kernel::expr::Kind;
-use crate::kernel::{Dispatch, Expr, Kernel};
-use crate::plan;
+use crate::kernel::{Caps, Dispatch, Expr, Kernel};
+use crate::plan::{self, Plan};
 use crate::shape::Symbols;
 
 /// What the dispatches of a kernel that were planned for one profile ask for, at most.
@@ -21,6 +21,8 @@ pub struct Use {
     pub bind_groups: u32,
     /// Workgroups in one dimension of the grid.
     pub grid: u32,
+    /// How many dispatches there are.
+    pub dispatches: usize,
 }
 
 impl Use {
@@ -29,14 +31,16 @@ impl Use {
             storage_buffers: dispatch.bindings.len() as u32,
             bind_groups: dispatch.bindings.iter().map(|b| b.group + 1).max().unwrap_or(1),
             grid: dispatch.grid.into_iter().max().unwrap_or(0),
+            dispatches: 1,
         }
     }
 
-    fn or(self, other: Use) -> Self {
+    fn and(self, other: Use) -> Self {
         Use {
             storage_buffers: self.storage_buffers.max(other.storage_buffers),
             bind_groups: self.bind_groups.max(other.bind_groups),
             grid: self.grid.max(other.grid),
+            dispatches: self.dispatches + other.dispatches,
         }
     }
 }
@@ -51,11 +55,6 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// A kernel that was planned for none of the profiles.
-    pub fn new(kernel: Kernel) -> Self {
-        Variant { kernel, uses: BTreeMap::new() }
-    }
-
     /// One line that no other variant has: the kernel, and how the operands of its tail are read.
     pub fn name(&self) -> String {
         let mut name = self.kernel.to_string();
@@ -80,20 +79,21 @@ impl Variant {
 /// Those of [`plan::compile`]: every case must run everywhere.
 pub fn variants(profiles: &[Profile]) -> Result<Vec<Variant>> {
     let graphs = cases::graphs();
-    let planned = |profile: usize| -> Result<BTreeMap<Kernel, (usize, Use)>> {
-        let mut found = BTreeMap::new();
-        for graph in &graphs {
-            for dispatch in plan::compile(graph, &Symbols::new(), &profiles[profile].caps)?.dispatches() {
-                let (_, most) = found.entry(dispatch.kernel.clone()).or_insert((profile, Use::default()));
-                *most = most.or(Use::of(dispatch));
-            }
-        }
-        Ok(found)
-    };
-    let all: Vec<_> = (0..profiles.len()).into_par_iter().map(planned).collect::<Result<_>>()?;
+    variants_of(profiles, |caps| graphs.iter().map(|graph| plan::compile(graph, &Symbols::new(), caps)).collect())
+}
+
+/// The kernels of the plans that `plans` makes for each profile, in the order of [`Kernel`].
+///
+/// # Errors
+/// Those of `plans`.
+pub fn variants_of(profiles: &[Profile], plans: impl Fn(&Caps) -> Result<Vec<Plan>> + Sync) -> Result<Vec<Variant>> {
+    let planned: Vec<Vec<Plan>> = profiles.par_iter().map(|profile| plans(&profile.caps)).collect::<Result<_>>()?;
     let mut variants: BTreeMap<Kernel, BTreeMap<usize, Use>> = BTreeMap::new();
-    for (kernel, (profile, most)) in all.into_iter().flatten() {
-        variants.entry(kernel).or_default().insert(profile, most);
+    for (profile, plans) in planned.iter().enumerate() {
+        for dispatch in plans.iter().flat_map(Plan::dispatches) {
+            let most = variants.entry(dispatch.kernel.clone()).or_default().entry(profile).or_default();
+            *most = most.and(Use::of(dispatch));
+        }
     }
     Ok(variants.into_iter().map(|(kernel, uses)| Variant { kernel, uses }).collect())
 }

@@ -1,6 +1,6 @@
 //! What the gate does with variants that break something.
 
-use wavelane::gate::{self, Count, Feature, Profile, Report, Table, Target, Use, Variant, profiles};
+use wavelane::gate::{self, Cost, Count, Feature, Profile, Report, Table, Target, Use, Variant, profiles};
 use wavelane::gpu;
 use wavelane::kernel::Kernel;
 
@@ -11,16 +11,21 @@ fn profile(name: &str) -> (usize, Profile) {
     found.unwrap_or_else(|| panic!("there is no profile '{name}'"))
 }
 
-/// The report of a sound variant, planned for the profile of that name alone, and what the gate says of it after `change`.
+/// What the gate says of a small variant that is planned for the profile of that name alone, after `change`.
 fn broken(name: &str, change: impl FnOnce(&mut Report, &mut Use)) -> String {
-    let (index, _) = profile(name);
-    let mut report = Report::of(Variant::new(Kernel::new("top_k").provider("places/workgroup").constant("LANES", 64)))
-        .or_else(|_| Ok::<_, wavelane::Error>(REPORTS[0].clone()))
-        .unwrap();
-    let mut asked = Use { storage_buffers: 3, bind_groups: 1, grid: 1 };
+    let mut asked = Use { storage_buffers: 3, bind_groups: 1, grid: 1, dispatches: 1 };
+    let mut report = Report {
+        variant: Variant { kernel: Kernel::new("it"), uses: [].into() },
+        name: "it".into(),
+        workgroup_size: [64, 1, 1],
+        workgroup_bytes: 0,
+        storage_buffers: 3,
+        features: Vec::new(),
+        cost: Cost::default(),
+        refusals: Vec::new(),
+    };
     change(&mut report, &mut asked);
-    report.name = "it".into();
-    report.variant.uses = [(index, asked)].into();
+    report.variant.uses = [(profile(name).0, asked)].into();
     gate::problems(&[report], &profiles::all()).join("; ")
 }
 
