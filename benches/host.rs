@@ -49,7 +49,10 @@ fn main() -> Result<()> {
             Ok(started.elapsed().as_secs_f64() / STEPS as f64)
         })?;
         let after = gpu.counters();
-        assert!(before != warm && (after.buffers, after.bind_groups, after.pipelines) == (warm.buffers, warm.bind_groups, warm.pipelines));
+        assert!(
+            before != warm
+                && (after.buffers, after.bind_groups, after.pipelines) == (warm.buffers, warm.bind_groups, warm.pipelines)
+        );
         table.row(vec![
             Cell::Text(format!("{width:?}").to_lowercase()),
             Cell::Number(dispatches as f64, 0),
@@ -67,17 +70,16 @@ fn main() -> Result<()> {
 /// A device that does nothing, with the limits of a desktop's.
 fn null_device(width: Width) -> Result<Gpu> {
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    let options = wgpu::NoopBackendOptions { enable: true, subgroup_min_size: Some(8), subgroup_max_size: Some(8), ..Default::default() };
+    let options =
+        wgpu::NoopBackendOptions { enable: true, subgroup_min_size: Some(8), subgroup_max_size: Some(8), ..Default::default() };
     let backend_options = wgpu::BackendOptions { noop: options, ..Default::default() };
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends: wgpu::Backends::NOOP, backend_options, ..descriptor });
+    let instance =
+        wgpu::Instance::new(wgpu::InstanceDescriptor { backends: wgpu::Backends::NOOP, backend_options, ..descriptor });
     let adapter = pollster::block_on(instance.request_adapter(&Default::default()))?;
     let mut limits = adapter.limits();
     limits.max_storage_buffer_binding_size = 128 << 20;
-    let device = wgpu::DeviceDescriptor {
-        required_features: wgpu::Features::SUBGROUP,
-        required_limits: limits,
-        ..Default::default()
-    };
+    let device =
+        wgpu::DeviceDescriptor { required_features: wgpu::Features::SUBGROUP, required_limits: limits, ..Default::default() };
     let (device, queue) = pollster::block_on(adapter.request_device(&device))?;
     Ok(Gpu::from_wgpu(device, queue)?.with_caps(|caps| caps.width = width))
 }

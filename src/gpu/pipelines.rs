@@ -27,14 +27,28 @@ pub struct Pipeline {
     pub layouts: Vec<Option<wgpu::BindGroupLayout>>,
 }
 
+/// Changes the WGSL of a kernel as a broken driver might change what it does.
+type Fault = Box<dyn Fn(&Kernel, String) -> String + Send + Sync>;
+
 /// All pipelines of a device.
 #[derive(Default)]
-pub struct Pipelines(Mutex<HashMap<Key, std::sync::Arc<Pipeline>>>);
+pub struct Pipelines {
+    made: Mutex<HashMap<Key, std::sync::Arc<Pipeline>>>,
+    /// For tests.
+    fault: Option<Fault>,
+}
+
+impl Pipelines {
+    /// None yet, and all to come with `fault`.
+    pub fn with_fault(fault: Fault) -> Self {
+        Pipelines { made: Mutex::default(), fault: Some(fault) }
+    }
+}
 
 impl Gpu {
     /// The pipelines of `keys`, in that order; those that do not exist are made, several at a time.
     pub(super) fn pipelines(&self, keys: &[Key]) -> Result<Vec<std::sync::Arc<Pipeline>>> {
-        let lock = || self.0.pipelines.0.lock().unwrap_or_else(|e| e.into_inner());
+        let lock = || self.0.pipelines.made.lock().unwrap_or_else(|e| e.into_inner());
         let mut missing: Vec<&Key> = Vec::new();
         {
             let made = lock();
@@ -50,9 +64,18 @@ impl Gpu {
         Ok(keys.iter().filter_map(|key| made.get(key).cloned()).collect())
     }
 
+    /// The WGSL of a kernel.
+    pub(super) fn source(&self, kernel: &Kernel) -> Result<String> {
+        let source = linker::link(kernel)?;
+        Ok(match &self.0.pipelines.fault {
+            Some(fault) => fault(kernel, source),
+            None => source,
+        })
+    }
+
     fn make(&self, key: &Key) -> Result<Pipeline> {
         self.0.counters.pipelines.fetch_add(1, Ordering::Relaxed);
-        let source = linker::link(&key.kernel)?;
+        let source = self.source(&key.kernel)?;
         let label = key.kernel.to_string();
         self.guard(&format!("compiling {label}"), || {
             let layouts: Vec<Option<wgpu::BindGroupLayout>> = (0..=2).map(|group| self.layout(key, group)).collect();
