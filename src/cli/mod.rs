@@ -54,7 +54,7 @@ enum Command {
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
     Inspect(inspect::Inspect),
-    /// Show the kernels that a language model is made of.
+    /// Show kernels, what they cost and whether they keep to the limits of devices.
     Shaders(shaders::Shaders),
 }
 
