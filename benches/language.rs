@@ -108,7 +108,7 @@ impl<'a> Bench<'a> {
         let sample = Sample::take(Effort::FULL.runs, || {
             let (seconds, on_host) = self.run(task)?;
             host.extend(on_host);
-            Ok(seconds)
+            Ok::<_, Box<dyn std::error::Error>>(seconds)
         })?;
         host.sort_by(f64::total_cmp);
         let steps_per_second = tokens as f64 / step as f64 / sample.median;

@@ -125,7 +125,7 @@ fn time(inputs: &Inputs, session: &mut Session) -> Result<(f64, Sample)> {
     let mut run = || {
         let started = Instant::now();
         session.run(inputs)?;
-        Ok(started.elapsed().as_secs_f64())
+        Ok::<_, wavelane::Error>(started.elapsed().as_secs_f64())
     };
     let first = run()?;
     run()?;

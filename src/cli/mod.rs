@@ -60,7 +60,7 @@ enum Command {
     Bench(bench::Bench),
     /// Show where the time of a model goes on a device.
     Profile(profile::Profile),
-    /// Show the kernels that a language model is made of.
+    /// Show kernels, what they cost and whether they keep to the limits of devices.
     Shaders(shaders::Shaders),
 }
 

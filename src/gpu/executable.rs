@@ -257,6 +257,19 @@ impl Executable {
         self.steps.iter().flatten()
     }
 
+    /// Seconds of `repetitions` of all steps on what the last run left behind, in one submit.
+    pub(super) fn time(&self, repetitions: usize) -> Result<f64> {
+        self.gpu.guard("timing a plan", || {
+            let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
+            (0..repetitions).for_each(|_| self.record(&mut encoder, 0..self.steps.len()));
+            let commands = encoder.finish();
+            let started = std::time::Instant::now();
+            self.gpu.submit(commands);
+            self.gpu.wait()?;
+            Ok(started.elapsed().as_secs_f64())
+        })
+    }
+
     /// The inputs' buffer.
     pub(super) fn inputs(&self) -> &wgpu::Buffer {
         &self.inputs

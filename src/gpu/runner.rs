@@ -11,7 +11,7 @@ use super::{Gpu, WeightStore};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Origin, ValueId, interpreter};
-use crate::plan::{self, Place, Plan, Request};
+use crate::plan::{self, Choices, Place, Plan, Request};
 use crate::shape::Symbols;
 use crate::tensor::Tensor;
 
@@ -173,8 +173,7 @@ impl Runner {
             return Ok(self.ready.len() - 1);
         }
         let graph = Arc::new(plan::passes::restrict(&self.graph, &request.outputs)?);
-        let plan = Arc::new(plan::compile(&graph, &request.symbols, &self.gpu.info().caps)?);
-        self.load(&graph, &plan, progress)?;
+        let plan = Arc::new(self.plan(&graph, request, progress)?);
         if plan.arena_bytes > self.storage.arena.size() {
             // Bind groups hold the arena: those of the plans made so far would keep the old one alive.
             self.ready.clear();
@@ -186,6 +185,25 @@ impl Runner {
         }
         self.ready.push(Executable::new(&self.gpu, request.clone(), graph, plan, &self.weights, &self.storage)?);
         Ok(self.ready.len() - 1)
+    }
+
+    /// A plan whose weights are on the device and whose kernels are known to be right and fast, as far as there was time to find out.
+    fn plan(&self, graph: &Graph, request: &Request, progress: Progress<'_>) -> Result<Plan> {
+        let choices = || self.gpu.record().map_or_else(Choices::default, |record| record.choices());
+        let compile = || plan::compile_with(graph, &request.symbols, &self.gpu.info().caps, &choices());
+        let mut plan = compile()?;
+        self.load(graph, &plan, progress)?;
+        let Some(record) = self.gpu.record() else { return Ok(plan) };
+        // A kernel that takes the place of a struck one may have to be struck too; each does once.
+        while self.gpu.prove(record, graph, &plan)? {
+            plan = compile()?;
+            self.load(graph, &plan, progress)?;
+        }
+        if self.gpu.tune(record, graph, &plan, &self.weights)? {
+            plan = compile()?;
+            self.load(graph, &plan, progress)?;
+        }
+        Ok(plan)
     }
 
     /// Uploads the weights of a plan that are not there yet, while its pipelines are made.

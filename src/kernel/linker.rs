@@ -17,7 +17,7 @@ macro_rules! shader_files {
     };
 }
 
-/// Every shader file, by its stem.
+/// Every shader file that ops are lowered to, by its stem.
 pub const FILES: &[(&str, &str)] = shader_files![
     "arg_max",
     "arg_reduce",
@@ -161,14 +161,6 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "reverse_rows",
     "rms_norm",
     "roi_align",
-    "roof/f16",
-    "roof/f32",
-    "roof_copy",
-    "roof_dot",
-    "roof_empty",
-    "roof_multiply_add",
-    "roof_read",
-    "roof_write",
     "rope",
     "rope_cache",
     "scatter_elements",
@@ -180,12 +172,16 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "view",
 ];
 
+/// Shader files that no op is lowered to: they measure a device (`measure::roof`).
+pub const ROOFS: &[(&str, &str)] =
+    shader_files!["roof/f16", "roof/f32", "roof_copy", "roof_dot", "roof_empty", "roof_multiply_add", "roof_read", "roof_write",];
+
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
 pub const LIBRARY: &[&str] = &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {
-    FILES.iter().find(|(name, _)| *name == stem).map(|(_, text)| *text)
+    FILES.iter().chain(ROOFS).find(|(name, _)| *name == stem).map(|(_, text)| *text)
 }
 
 /// The WGSL text of a kernel, with the entry point `main`.

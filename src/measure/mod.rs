@@ -3,7 +3,6 @@
 pub mod kernels;
 pub mod language;
 pub mod onnx;
-pub mod random;
 pub mod repeat;
 pub mod roof;
 pub mod timing;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Effort;
-use super::random::weight_bytes;
 use super::timing::{Sample, per_repetition};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -12,6 +11,7 @@ use crate::graph::{Graph, GraphBuilder, ValueId};
 use crate::ops::{Embed, GatherRows, Op, Reshape};
 use crate::plan::Request;
 use crate::shape::{Shape, Symbols, TensorType};
+use crate::tensor::example::{Numbers, weight_bytes};
 use crate::tensor::{Tensor, Weight};
 
 /// Most repetitions of which each takes the result of the one before: products with dense random weights grow some
@@ -117,7 +117,7 @@ fn result_shape(case: &Case) -> Result<Vec<usize>> {
 fn build(case: &Case, weights: &[Vec<Weight>], n: usize) -> Result<(Graph, Vec<Tensor>)> {
     let mut b = GraphBuilder::new();
     let [t, columns] = matrix(&case.x);
-    let table = Weight::from_f32(&[TABLE, columns], &super::random::Numbers::new(2).units(TABLE * columns))?;
+    let table = Weight::from_f32(&[TABLE, columns], &Numbers::new(2).units(TABLE * columns))?;
     let table = b.weight("table", table);
     let indices = Tensor::u32(&[t], (0..t).map(|i| (i % TABLE) as u32).collect())?;
     let mut inputs = vec![indices, Tensor::u32(&[1], vec![0])?];

@@ -221,15 +221,23 @@ pub fn roofline(lines: &[Roofline]) -> String {
         let points = [(from, from * line.bandwidth), (ridge, *peak), (x.high, *peak)];
         let points: Vec<(f64, f64)> = points.iter().map(|(a, b)| (x.at(*a), y.at(*b))).collect();
         svg.path(&points, &format!("line {}", stroke(i)));
-        for (name, value) in line.ceilings.iter().skip(usize::from(many) * line.ceilings.len()) {
-            svg.text(WIDTH - 34.0, y.at(*value) - 5.0, "muted end halo", &format!("{name} {}", short(value / 1e9)));
-            svg.line((x.at(value / line.bandwidth).max(LEFT), y.at(*value)), (WIDTH - 30.0, y.at(*value)), "thin axis");
+        // Names of ceilings that lie close together stand beside each other.
+        let (mut right, mut last) = (WIDTH - 34.0, f64::MAX);
+        let mut ceilings: Vec<&(&str, f64)> = line.ceilings.iter().filter(|_| !many).collect();
+        ceilings.sort_by(|a, b| a.1.total_cmp(&b.1));
+        for (name, value) in ceilings {
+            let (at, text) = (y.at(*value), format!("{name} {}", short(value / 1e9)));
+            right = if last - at < 14.0 { right - LETTER * text.len() as f64 - 24.0 } else { WIDTH - 34.0 };
+            last = at;
+            svg.line((x.at(value / line.bandwidth).max(LEFT), at), (WIDTH - 30.0, at), "thin axis");
+            svg.text(right, at - 5.0, "muted end halo", &text);
         }
         if !many {
             let middle = (from * ridge).sqrt();
             let text = format!("read {} GB/s", short(line.bandwidth / 1e9));
             svg.text(x.at(middle) - 10.0, y.at(middle * line.bandwidth) - 8.0, "muted end halo", &text);
         }
+        let mut named: Vec<(f64, f64)> = Vec::new();
         for kernel in &line.kernels {
             let place = (x.at(kernel.intensity), y.at(kernel.rate));
             let tip = format!(
@@ -240,8 +248,11 @@ pub fn roofline(lines: &[Roofline]) -> String {
                 kernel.share * 100.0
             );
             svg.dot(place, &series(if many { i } else { 1 }), tip);
-            if !many {
-                svg.text(place.0 + 6.0, place.1 + 4.0, "muted halo", &kernel.number.to_string());
+            let free = |x: f64| !named.iter().any(|(a, b)| (a - x).abs() < 15.0 && (b - place.1).abs() < 10.0);
+            // Where both sides are taken, the tip must do.
+            if let Some(x) = [place.0 + 6.0, place.0 - 20.0].into_iter().find(|x| !many && free(*x)) {
+                named.push((x, place.1));
+                svg.text(x, place.1 + 4.0, "muted halo", &kernel.number.to_string());
             }
         }
     }

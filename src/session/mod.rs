@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::gpu::check::Checked;
 use crate::gpu::profile::{Profile, ProfileOptions};
-use crate::gpu::{DeviceChoice, Gpu, Located, Runner, WeightStore};
+use crate::gpu::record::cache_folder;
+use crate::gpu::{Budget, DeviceChoice, Gpu, Located, Record, Runner, WeightStore};
 use crate::graph::Graph;
 use crate::graph::interpreter::{self, States};
 use crate::plan::{self, Plan, Request};
@@ -24,17 +25,31 @@ pub enum Device {
 }
 
 impl Device {
-    /// Opens the device that `name` asks for: `cpu`, an index, a part of an adapter's name, or the best when absent.
+    /// Opens the device that `name` asks for: `cpu`, an index, a part of an adapter's name, or the best when absent. Its kernels are
+    /// compared with the reference before their first use, and what was learnt is kept in the user's folder for caches.
     ///
     /// # Errors
     /// [`crate::Error::NoDevice`] and [`crate::Error::Device`], as [`Gpu::open`].
     pub fn open(name: Option<&str>) -> Result<Self> {
+        Device::open_with(name, Budget::default())
+    }
+
+    /// Like [`Device::open`], with so much time for learning about the device.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_with(name: Option<&str>, budget: Budget) -> Result<Self> {
         let choice = match name {
             None => DeviceChoice::Best,
             Some("cpu") => return Ok(Device::Cpu),
             Some(name) => name.parse().map_or_else(|_| DeviceChoice::Name(name.into()), DeviceChoice::Index),
         };
-        Gpu::open(&choice).map(Device::Gpu)
+        let gpu = Gpu::open(&choice)?;
+        let record = match cache_folder() {
+            Some(folder) => Record::open(&folder, gpu.info(), budget),
+            None => Record::new(budget),
+        };
+        Ok(Device::Gpu(gpu.with_record(Arc::new(record))))
     }
 
     /// The adapter's name, or `cpu`.

@@ -1,4 +1,4 @@
-//! Random-looking data that is the same everywhere.
+//! Made-up data.
 #![allow(unused_imports)] // Every test binary uses its own part.
 
-pub use wavelane::measure::random::{Numbers, weight_bytes};
+pub use wavelane::tensor::example::{Numbers, weight_bytes};

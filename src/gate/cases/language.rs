@@ -1,13 +1,13 @@
 //! Graphs of the ops of language models.
 
-use wavelane::dtype::DType;
-use wavelane::graph::{Graph, GraphBuilder};
-use wavelane::kernel::Expr;
-use wavelane::kernel::expr::Function;
-use wavelane::ops::*;
-use wavelane::tensor::Weight;
+use crate::dtype::DType;
+use crate::graph::{Graph, GraphBuilder};
+use crate::kernel::Expr;
+use crate::kernel::expr::Function;
+use crate::ops::*;
+use crate::tensor::Weight;
 
-use crate::support::{one, weight};
+use super::support::{one, weight};
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();

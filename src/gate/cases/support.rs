@@ -1,9 +1,9 @@
 //! What the graphs here are made with.
 
-use wavelane::dtype::DType;
-use wavelane::graph::{Graph, GraphBuilder, ValueId};
-use wavelane::ops::Op;
-use wavelane::tensor::Weight;
+use crate::dtype::DType;
+use crate::graph::{Graph, GraphBuilder, ValueId};
+use crate::ops::Op;
+use crate::tensor::Weight;
 
 /// A weight of zeros.
 pub fn weight(dtype: DType, rows: usize, columns: usize) -> Weight {

@@ -1,6 +1,6 @@
-//! Random-looking data that is the same everywhere.
+//! Made-up data that looks random and is the same everywhere, for examples, measurements and tests.
 
-use half::f16;
+use half::{bf16, f16};
 
 use crate::dtype::DType;
 
@@ -8,7 +8,7 @@ use crate::dtype::DType;
 pub struct Numbers(u64);
 
 impl Numbers {
-    /// Those that belong to `seed`.
+    /// Those of one seed.
     pub fn new(seed: u64) -> Self {
         Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
@@ -60,7 +60,7 @@ pub fn weight_bytes(dtype: DType, rows: usize, columns: usize, seed: u64, scale:
         match dtype {
             DType::F32 => block.copy_from_slice(&numbers.unit().to_le_bytes()),
             DType::F16 => block.copy_from_slice(&f16::from_f32(numbers.unit()).to_le_bytes()),
-            DType::BF16 => block.copy_from_slice(&half::bf16::from_f32(numbers.unit()).to_le_bytes()),
+            DType::BF16 => block.copy_from_slice(&bf16::from_f32(numbers.unit()).to_le_bytes()),
             _ => {}
         }
     }
