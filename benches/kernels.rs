@@ -3,10 +3,7 @@
 //! `cargo bench --bench kernels -- q4_0 T=1` measures what has all of these words in its name, `--json` prints one JSON object
 //! instead of a table. `WAVELANE_DEVICE` picks the device by an index or a part of its name; the default is the best one.
 //!
-//! Products with one token are bound by the bytes of their weights, in the packed layout, and are given in GB/s of those
-//! beside the read roof; so are attention of one token (bytes of the cache), argmax and top-k. Products with many tokens,
-//! convolutions and attention of a prompt are given in GFLOP/s beside the arithmetic roof, norms and softmax in GB/s read and
-//! written beside the copy roof. A share above 100 % says that the data stayed in a cache, which the roof's does not, or that the
+//! `wavelane::measure::kernels` says which kernels there are and under which roof each is. A share above 100 % says that the data stayed in a cache, which the roof's does not, or that the
 //! machine was busier while the roof was measured.
 
 mod support;
