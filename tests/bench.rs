@@ -159,6 +159,24 @@ fn a_language_model_is_measured_in_batches() {
 }
 
 #[test]
+fn an_onnx_model_is_measured_and_profiled() {
+    let found = (support::optional_model("onnx-light/light_squeezenet.onnx", "onnx-light"), devices().first().copied());
+    let (Some(model), Some(device)) = found else { return };
+    let shape = ["--shape", "data_0=1x3x224x224"];
+    let flags = ["bench", "--device", device, "-m", model.to_str().unwrap(), "--only", "models", "-r", "2", "-o", "json"];
+    let report: Value = serde_json::from_str(&stdout(&run(&[&flags[..], &shape].concat()))).unwrap();
+    hold(&report, "report");
+    let figure = &report["models"][0];
+    assert_eq!((&figure["tests"][0]["test"], &figure["tests"][0]["unit"]), (&"data_0=1x3x224x224".into(), &"images/s".into()));
+    let steps = figure["parts"][0]["profile"]["steps"].as_array().unwrap();
+    // Nine modules of three convolutions each but for the first and the last.
+    assert_eq!(steps.iter().filter(|s| s["op"] == "Conv").count(), 26);
+    let missing = run(&["profile", model.to_str().unwrap(), "--device", device]);
+    let said = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(missing.status.code() == Some(2) && said.contains("missing inputs: data_0"), "{said}");
+}
+
+#[test]
 fn a_profile_has_the_documented_schema_however_it_is_taken() {
     let Some(model) = support::model_path() else { return };
     let devices = devices();

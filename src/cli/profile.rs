@@ -129,7 +129,7 @@ impl Profile {
         let inputs = Reader::new(&session, self.preset.as_deref(), self.rate)?.read_all(&self.input)?;
         let bar = Bar::new("profiling", false);
         bar.set(0, 1);
-        let (_, profiles) = session.profile(&inputs, self.options())?;
+        let profiles = session.profile(&inputs, self.options())?;
         let many = profiles.len() > 1;
         let name = |i: usize| if many { format!("stage {i}") } else { "one run".to_owned() };
         Ok((info, profiles.into_iter().enumerate().map(|(i, profile)| Part { name: name(i), profile }).collect()))

@@ -54,17 +54,15 @@ struct Sequences<'a> {
 type Places = Vec<(u32, u32)>;
 
 impl Sequences<'_> {
-    /// The request of a step and its inputs; it yields the best next token of each of `rows`.
-    fn step(&self, places: &Places, rows: Vec<u32>) -> Result<(Request, Vec<Tensor>)> {
+    /// The request of a step and its inputs; it yields `outputs` of each of `rows`.
+    fn step(&self, places: &Places, rows: Vec<u32>, outputs: &[usize]) -> Result<(Request, Vec<Tensor>)> {
         let mut pool = PagePool::new(self.shape);
         for slot in 0..self.shape.slots {
             pool.reserve(slot, self.shape.context)?;
         }
         let (t, r) = (places.len(), rows.len());
-        let outputs = if rows == [u32::MAX] { Vec::new() } else { vec![Outputs::BEST] };
-        let rows = rows.into_iter().map(|row| row.min(t as u32 - 1)).collect();
         let list = |of: fn(&(u32, u32)) -> u32| Tensor::u32(&[t], places.iter().map(of).collect());
-        let request = Request { symbols: Symbols::from([("T".into(), t), ("R".into(), r)]), outputs };
+        let request = Request { symbols: Symbols::from([("T".into(), t), ("R".into(), r)]), outputs: outputs.to_vec() };
         let inputs = vec![
             Tensor::u32(&[t], tokens(t, self.vocabulary))?,
             list(|place| place.0)?,
@@ -83,9 +81,8 @@ impl Sequences<'_> {
             for start in (0..self.options.prompt).step_by(self.options.chunk) {
                 let end = (start + self.options.chunk).min(self.options.prompt);
                 let places = (start as u32..end as u32).map(|position| (slot, position)).collect();
-                // No row is wanted before the end of the prompt.
-                let row = if end == self.options.prompt { (end - start - 1) as u32 } else { u32::MAX };
-                steps.push(self.step(&places, vec![row])?);
+                let outputs: &[usize] = if end == self.options.prompt { &[Outputs::BEST] } else { &[] };
+                steps.push(self.step(&places, vec![(end - start - 1) as u32], outputs)?);
             }
         }
         Ok(steps)
@@ -94,7 +91,8 @@ impl Sequences<'_> {
     /// The steps that generate, in an empty cache: a token of every sequence each.
     fn generation(&self) -> Result<Vec<(Request, Vec<Tensor>)>> {
         let slots = self.shape.slots as u32;
-        let step = |position| self.step(&(0..slots).map(|slot| (slot, position as u32)).collect(), (0..slots).collect());
+        let places = |position| (0..slots).map(|slot| (slot, position as u32)).collect();
+        let step = |position| self.step(&places(position), (0..slots).collect(), &[Outputs::BEST]);
         (0..self.options.generated).map(step).collect()
     }
 

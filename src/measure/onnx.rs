@@ -54,7 +54,7 @@ pub fn measure(
             samples.push(amount / began.elapsed().as_secs_f64());
         }
     }
-    let (_, profiles) = session.profile(inputs, ProfileOptions { runs: repeats.clamp(1, 5), method: None })?;
+    let profiles = session.profile(inputs, ProfileOptions { runs: repeats.clamp(1, 5), method: None })?;
     progress(all, all);
     let stage = |i: usize| if profiles.len() > 1 { format!("stage {i}") } else { "one run".to_owned() };
     let parts = profiles.iter().enumerate().map(|(i, profile)| Part { name: stage(i), profile: profile.clone() }).collect();

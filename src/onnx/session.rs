@@ -227,20 +227,15 @@ impl Session {
         self.watch = Watch::Check(Box::new(seen));
     }
 
-    /// Runs the model and times every dispatch: the results, and a profile of each stage that computes something, in the order in
-    /// which they ran.
+    /// Runs the model and times every dispatch: a profile of each stage that computes something, in the order in which they ran.
     ///
     /// # Errors
     /// As [`Session::run`]; [`Error::Request`] on the CPU, which has no dispatches.
-    pub fn profile(
-        &mut self,
-        inputs: &BTreeMap<String, Array>,
-        options: ProfileOptions,
-    ) -> Result<(Vec<(String, Array)>, Vec<Profile>)> {
+    pub fn profile(&mut self, inputs: &BTreeMap<String, Array>, options: ProfileOptions) -> Result<Vec<Profile>> {
         let before = std::mem::replace(&mut self.watch, Watch::Profile(options, Vec::new()));
         let results = self.run(inputs);
         match std::mem::replace(&mut self.watch, before) {
-            Watch::Profile(_, profiles) => Ok((results?, profiles)),
+            Watch::Profile(_, profiles) => results.map(|_| profiles),
             _ => Err(Error::invalid("profile", "nothing was timed")),
         }
     }

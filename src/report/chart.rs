@@ -12,8 +12,8 @@ pub struct Bars {
 
 /// Horizontal bars in groups; `unit` stands beside the numbers.
 pub fn bars(label: &str, names: &[String], groups: &[Bars], unit: &str) -> String {
-    const LEFT: f64 = 270.0;
-    const RIGHT: f64 = 120.0;
+    const LEFT: f64 = 330.0;
+    const RIGHT: f64 = 110.0;
     let (bar, gap) = (14.0, 8.0);
     let many = names.len() > 1;
     let top = if many { 30.0 } else { 8.0 };
@@ -46,7 +46,7 @@ pub fn bars(label: &str, names: &[String], groups: &[Bars], unit: &str) -> Strin
 
 /// Parts of a whole: a bar for each row, whose parts have names, in the unit's amounts.
 pub fn stacks(label: &str, names: &[String], rows: &[(String, Vec<f64>)], unit: &str) -> String {
-    const LEFT: f64 = 210.0;
+    const LEFT: f64 = 240.0;
     const RIGHT: f64 = 110.0;
     // Legends wrap.
     let mut lines: Vec<Vec<(usize, &String)>> = vec![Vec::new()];

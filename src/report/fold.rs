@@ -150,18 +150,14 @@ impl Branch {
     }
 }
 
-/// The profile as a tree: the parts of the nodes' names, under them the ops, under these the shaders.
-pub fn tree(name: &str, profile: &Profile) -> Branch {
+/// The profile as a tree: the parts of the nodes' names, under them the ops, under these the shaders. With `layers` numbers in names do
+/// not count, so that all layers come together.
+pub fn tree(name: &str, profile: &Profile, layers: bool) -> Branch {
     let mut root = Branch { name: name.to_owned(), ..Branch::default() };
     for step in &profile.steps {
-        let parts: Vec<&str> = main_source(step).split(['.', '/']).filter(|part| !part.is_empty()).collect();
-        // A number belongs to what it counts: `blk.3`, not `blk` and `3`.
-        let mut path: Vec<String> = Vec::new();
-        for part in parts {
-            match path.last_mut() {
-                Some(last) if part.bytes().all(|b| b.is_ascii_digit()) => *last = format!("{last}.{part}"),
-                _ => path.push(part.to_owned()),
-            }
+        let mut path = path(step);
+        if layers {
+            path = path.iter().map(|part| without_numbers(part)).collect();
         }
         path.push(step.op.clone());
         for dispatch in &step.dispatches {
@@ -170,6 +166,31 @@ pub fn tree(name: &str, profile: &Profile) -> Branch {
         }
     }
     root
+}
+
+/// The parts of a step's name: those of its main source node, the last with all nodes of the same place where they are few.
+fn path(step: &StepTime) -> Vec<String> {
+    let split = |name: &str| {
+        name.rfind(['.', '/']).map_or((String::new(), name.to_owned()), |at| (name[..at].into(), name[at + 1..].into()))
+    };
+    let (place, last) = split(main_source(step));
+    let names: Vec<(String, String)> = sources(&step.node).map(|(name, _)| split(name)).collect();
+    let all: Vec<&str> = names.iter().map(|(_, last)| last.as_str()).collect();
+    let all = all.join(" + ");
+    let last = match names.len() {
+        1 => last,
+        _ if all.len() <= SHORT && names.iter().all(|(other, _)| *other == place) => all,
+        n => format!("{last} +{}", n - 1),
+    };
+    // A number belongs to what it counts: `blk.3`, not `blk` and `3`.
+    let mut path: Vec<String> = Vec::new();
+    for part in place.split(['.', '/']).chain([last.as_str()]).filter(|part| !part.is_empty()) {
+        match path.last_mut() {
+            Some(before) if part.bytes().all(|b| b.is_ascii_digit()) => *before = format!("{before}.{part}"),
+            _ => path.push(part.to_owned()),
+        }
+    }
+    path
 }
 
 #[cfg(test)]
@@ -192,6 +213,18 @@ mod tests {
             "node '/body/layer.0/a/Slice' (Slice) + node '/body/layer.0/a/Conv' (Conv) + node '/body/layer.0/a/Relu' (Relu)";
         assert_eq!(short_name(&step("Conv", node)), "/body/layer.0/a/Conv +2");
         assert_eq!(short_name(&step("Attention", node)), "/body/layer.0/a/Relu +2");
+    }
+
+    #[test]
+    fn steps_have_their_places_in_the_tree() {
+        let step =
+            |node: &str| StepTime { op: "MatMul".into(), node: node.into(), flops: 0, bytes: None, dispatches: Vec::new() };
+        assert_eq!(path(&step("blk.3.ffn_down + blk.3.ffn_residual")), ["blk.3", "ffn_down + ffn_residual"]);
+        assert_eq!(
+            path(&step("node '/a/Slice' (Slice) + node '/a/layer.7/b/MatMul' (MatMul)")),
+            ["a", "layer.7", "b", "MatMul +1"]
+        );
+        assert_eq!(path(&step("Conv.78")), ["Conv.78"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::bench::{BenchReport, bound_name, compare};
 use super::chart::{Bars, Curve, Kernel, Roofline, bars, curves, roofline, stacks};
 use super::flame::flame;
-use super::fold;
+use super::fold::{self, Branch};
 use super::profile::{ProfileReport, fold_table, summary};
 use super::svg::escape;
 use super::table::Table;
@@ -214,7 +214,11 @@ fn parts(page: &mut Page, parts: &[Part]) {
     for part in parts {
         page.heading(3, &part.name);
         page.note(&summary(part));
-        page.figure(&flame(&fold::tree(&part.name, &part.profile)));
+        let [whole, layers] = [false, true].map(|layers| fold::tree(&part.name, &part.profile, layers));
+        if layers.branches.len() < whole.branches.len() {
+            page.figure(&flame(&Branch { name: format!("{}, all layers together", part.name), ..layers }));
+        }
+        page.figure(&flame(&whole));
         page.table(&fold_table(part, "op", &fold::by_op(&part.profile), usize::MAX));
         let (places, nodes) = (fold::by_place(&part.profile), fold::by_node(&part.profile));
         if places.len() < nodes.len() {

@@ -42,7 +42,7 @@ impl ProfileReport {
         let DeviceInfo { name, kind, backend, driver, .. } = &self.device;
         let mut text = format!("{} on {name} ({kind}, {backend}, {driver})\n", self.model);
         for part in &self.parts {
-            text += &format!("\n{}\n", summary(part));
+            text += &format!("\n{}: {}\n", part.name, summary(part));
             text += &format!("\n{}", fold_table(part, "op", &fold::by_op(&part.profile), usize::MAX).to_text());
             let (places, nodes) = (fold::by_place(&part.profile), fold::by_node(&part.profile));
             if places.len() < nodes.len() {
@@ -60,15 +60,15 @@ impl ProfileReport {
     }
 }
 
-/// One line of a part: dispatches, their time, the time of an ordinary run.
+/// One line about a part: dispatches, their time, the time of an ordinary run.
 pub fn summary(part: &Part) -> String {
-    let Part { name, profile } = part;
+    let profile = &part.profile;
     let how = match profile.method {
         Method::Timestamps => "by timestamps",
         Method::Submits => "by timed submits",
     };
     format!(
-        "{name}: {} dispatches take {:.3} ms {how}, an ordinary run {:.3} ms; medians of {} runs",
+        "{} dispatches take {:.3} ms {how}, an ordinary run {:.3} ms; medians of {} runs",
         profile.dispatches(),
         profile.seconds() * 1e3,
         profile.wall_seconds * 1e3,

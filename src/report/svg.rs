@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 /// Units across every drawing; the page scales them.
 pub const WIDTH: f64 = 960.0;
 /// Units that a letter takes on average.
-pub const LETTER: f64 = 6.4;
+pub const LETTER: f64 = 6.9;
 
 /// A drawing under way.
 pub struct Svg {
