@@ -3,6 +3,7 @@
 pub mod check;
 mod device_tensor;
 mod executable;
+mod pipeline_cache;
 mod pipelines;
 mod proving;
 pub mod record;
@@ -18,8 +19,10 @@ use serde::{Deserialize, Serialize};
 
 pub use device_tensor::{DeviceTensor, Located};
 pub use executable::Started;
+pub use proving::Verdict;
 pub use record::{Budget, Record};
 pub use runner::Runner;
+pub use trial::Fill;
 pub use weights::{Progress, WeightStore};
 
 use crate::error::{Error, Result};
@@ -173,7 +176,7 @@ impl Gpu {
         let adapter = &adapters[chosen.index];
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wavelane"),
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE),
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -224,7 +227,10 @@ impl Gpu {
     /// as the record's budget goes. What is learnt is added to the record, and plans heed it.
     pub fn with_record(&self, record: Arc<Record>) -> Self {
         let Inner { device, queue, info, pipelines, .. } = &*self.0;
-        Gpu::new(device.clone(), queue.clone(), info.clone(), pipelines.clone(), Some(record))
+        let compiled = record.pipelines();
+        let gpu = Gpu::new(device.clone(), queue.clone(), info.clone(), pipelines.clone(), Some(record));
+        compiled.into_iter().for_each(|path| pipelines.keep(&gpu, path));
+        gpu
     }
 
     /// What is known of the device's kernels, where that is kept.

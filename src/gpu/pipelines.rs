@@ -1,12 +1,14 @@
 //! Compute pipelines, made in parallel and kept by key.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, OnceLock};
 
 use rayon::prelude::*;
 
 use super::Gpu;
+use super::pipeline_cache::PipelineCache;
 use crate::error::Result;
 use crate::kernel::{Kernel, linker};
 
@@ -34,6 +36,8 @@ type Fault = Box<dyn Fn(&Kernel, String) -> String + Send + Sync>;
 #[derive(Default)]
 pub struct Pipelines {
     made: Mutex<HashMap<Key, std::sync::Arc<Pipeline>>>,
+    /// What the driver compiled, where that is kept.
+    compiled: OnceLock<Option<PipelineCache>>,
     /// For tests.
     fault: Option<Fault>,
 }
@@ -41,7 +45,19 @@ pub struct Pipelines {
 impl Pipelines {
     /// None yet, and all to come with `fault`.
     pub fn with_fault(fault: Fault) -> Self {
-        Pipelines { made: Mutex::default(), fault: Some(fault) }
+        Pipelines { fault: Some(fault), ..Pipelines::default() }
+    }
+
+    /// From now on what the driver compiles is kept in a file, if it is not already.
+    pub fn keep(&self, gpu: &Gpu, path: PathBuf) {
+        self.compiled.get_or_init(|| {
+            let opened = PipelineCache::open(gpu, path);
+            opened.inspect_err(|e| log::warn!("compiled pipelines are not kept: {e}")).ok().flatten()
+        });
+    }
+
+    fn compiled(&self) -> Option<&PipelineCache> {
+        self.compiled.get().and_then(Option::as_ref)
     }
 }
 
@@ -59,6 +75,9 @@ impl Gpu {
             }
         }
         let new: Vec<_> = missing.par_iter().map(|key| Ok(((*key).clone(), self.make(key)?.into()))).collect::<Result<_>>()?;
+        if !new.is_empty() {
+            self.0.pipelines.compiled().iter().for_each(|compiled| compiled.save());
+        }
         let mut made = lock();
         made.extend(new);
         Ok(keys.iter().filter_map(|key| made.get(key).cloned()).collect())
@@ -97,7 +116,7 @@ impl Gpu {
                     zero_initialize_workgroup_memory: false,
                     ..Default::default()
                 },
-                cache: None,
+                cache: self.0.pipelines.compiled().map(|compiled| &compiled.cache),
             });
             Ok(Pipeline { pipeline, layouts })
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::record::{Budget, Record};
-use super::trial::Trial;
+use super::trial::{Fill, Trial};
 use super::{Gpu, WeightStore};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -14,6 +14,7 @@ use crate::kernel::caps::View;
 use crate::kernel::{Caps, Dispatch, Kernel};
 use crate::plan::choices::Problem;
 use crate::plan::{self, Choices, Plan};
+use crate::shape::Symbols;
 
 /// Operations of an example that the reference is given: some hundredths of a second.
 const REFERENCE_FLOPS: u64 = 16_000_000;
@@ -22,7 +23,42 @@ const SHARE: f64 = 0.005;
 /// What another kernel must need at most of the usual one's time to be used instead: less would be noise.
 const BETTER: f64 = 0.9;
 
+/// What the comparison of one node with the reference showed.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The kernels that ran.
+    pub kernels: Vec<Kernel>,
+    /// The largest error in units of its tolerance, or what was wrong.
+    pub outcome: std::result::Result<f64, String>,
+}
+
 impl Gpu {
+    /// Compares the only node of a graph with the reference, on made-up operands, under a view of this device. The outcome is noted
+    /// in the record where there is one, but not saved.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the node has no kernel under that view; [`Error::Device`] when the device fails altogether.
+    pub fn verify(&self, graph: &Graph, view: View, fill: Fill) -> Result<Verdict> {
+        let device = self.with_caps(|caps| *caps = caps.seen_as(view));
+        let trial = Trial::of_graph(graph, fill)?;
+        let plan = plan::compile(graph, &Symbols::new(), &device.info().caps)?;
+        let kernels: Vec<Kernel> = plan.dispatches().map(|d| d.kernel.clone()).collect();
+        let outcome = match trial.check(&device) {
+            Ok((_, worst)) => Ok(worst),
+            Err(Error::Check(what)) => Err(what),
+            Err(e) => return Err(e),
+        };
+        let record = self.record();
+        for (record, kernel) in record.iter().flat_map(|record| kernels.iter().map(move |kernel| (record, kernel))) {
+            match &outcome {
+                Ok(_) if record.choices().struck.contains_key(&kernel.to_string()) => {}
+                Ok(_) => record.prove(&kernel.to_string(), &self.source(kernel)?),
+                Err(what) => record.strike(&kernel.to_string(), what),
+            }
+        }
+        Ok(Verdict { kernels, outcome })
+    }
+
     /// Compares the kernels of `plan` that were not compared yet with the reference, the cheapest first, until the record's time is
     /// up. Returns whether any was struck.
     ///

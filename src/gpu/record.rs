@@ -96,7 +96,7 @@ impl Record {
         let device = format!("{}, {}, {}, wavelane {}", info.name, info.backend, info.driver, env!("CARGO_PKG_VERSION"));
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
         let name: String = info.name.chars().map(plain).take(40).collect();
-        let path = folder.join("devices").join(format!("{name}-{}.json", digest(&device)));
+        let path = folder.join("devices").join(format!("{name}-{}.json", digest(device.as_bytes())));
         let contents = match read(&path) {
             Ok(Some(contents)) if contents.device == device => contents,
             Ok(_) => Contents::default(),
@@ -130,14 +130,14 @@ impl Record {
 
     /// Whether a kernel of that name and source gave right results.
     pub fn is_proven(&self, kernel: &str, source: &str) -> bool {
-        self.lock().proven.get(kernel).is_some_and(|known| *known == digest(source))
+        self.lock().proven.get(kernel).is_some_and(|known| *known == digest(source.as_bytes()))
     }
 
     /// Notes that a kernel gave right results.
     pub fn prove(&self, kernel: &str, source: &str) {
         let contents = &mut *self.lock();
         contents.choices.struck.remove(kernel);
-        contents.proven.insert(kernel.into(), digest(source));
+        contents.proven.insert(kernel.into(), digest(source.as_bytes()));
     }
 
     /// Notes what was wrong with a kernel: it is not planned with any more.
@@ -186,13 +186,22 @@ impl Record {
     /// [`Error::Io`].
     pub fn save_as(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(&*self.lock()).map_err(|e| Error::invalid("record", e.to_string()))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-        // Another process may read or write it at the same time: it appears as a whole.
-        let partial = path.with_extension(format!("{}.partial", std::process::id()));
-        fs::write(&partial, text).map_err(|e| Error::io(&partial, e))?;
-        fs::rename(&partial, path).map_err(|e| Error::io(path, e))
+        replace_file(path, text.as_bytes())
     }
+
+    /// The file for the driver's compiled pipelines, where the record is kept in one.
+    pub(super) fn pipelines(&self) -> Option<PathBuf> {
+        self.path.as_ref().map(|path| path.with_extension("pipelines"))
+    }
+}
+
+/// Writes a file so that others who read or write it at the same time only ever see it whole.
+pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let partial = path.with_extension(format!("{}.partial", std::process::id()));
+    fs::write(&partial, bytes).map_err(|e| Error::io(&partial, e))?;
+    fs::rename(&partial, path).map_err(|e| Error::io(path, e))
 }
 
 /// The contents of a file; none where there is no file.
@@ -214,9 +223,9 @@ fn read(path: &Path) -> Result<Option<Contents>> {
     }
 }
 
-/// Sixteen hexadecimal digits that another text has with a chance of 2^-64. Compilers may change them, which costs a proof.
-fn digest(text: &str) -> String {
+/// Sixteen hexadecimal digits that other bytes have with a chance of 2^-64. Compilers may change them, which costs a proof.
+pub(super) fn digest(bytes: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    bytes.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
