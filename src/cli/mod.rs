@@ -15,6 +15,7 @@ mod run;
 mod saliency;
 mod score;
 mod shaders;
+mod tune;
 mod vad;
 mod verify;
 
@@ -53,6 +54,8 @@ enum Command {
     Vad(vad::Vad),
     /// Compare every kernel with the reference on this device, and strike those that are wrong.
     Verify(verify::Verify),
+    /// Find the fastest kernels for a language model on this device.
+    Tune(tune::Tune),
     /// List the devices.
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Saliency(command) => command.execute(),
         Command::Vad(command) => command.execute(),
         Command::Verify(command) => command.execute(),
+        Command::Tune(command) => command.execute(),
         Command::Devices(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Shaders(command) => command.execute(),
