@@ -29,7 +29,9 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "attention_rows",
     "attention_tiles",
     "batch_mat_mul",
+    "batch_mat_mul_combine",
     "batch_mat_mul_few",
+    "batch_mat_mul_parts",
     "batch_mat_mul_rows",
     "byte_mat_mul",
     "byte_mat_mul_few",
@@ -152,6 +154,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "quantize_rows",
     "quantized_mat_mul",
     "product/scaled",
+    "product/store",
     "product/tiles",
     "random",
     "reduce",
@@ -173,7 +176,8 @@ pub const FILES: &[(&str, &str)] = shader_files![
 ];
 
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
-pub const LIBRARY: &[&str] = &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold"];
+pub const LIBRARY: &[&str] =
+    &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold", "product/store"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {
