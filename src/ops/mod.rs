@@ -235,6 +235,11 @@ pub trait Rule {
         None
     }
 
+    /// The dimension along which output 0 is the inputs one after another, unchanged.
+    fn joins(&self) -> Option<usize> {
+        None
+    }
+
     /// Arithmetic operations for operands of these shapes, for profiles and for bounding the time of submits.
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64;
 }

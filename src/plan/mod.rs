@@ -118,6 +118,7 @@ impl Plan {
 /// device's limits.
 pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
     let operands = resolve(graph, symbols, caps)?;
+    let shares = memory::Shares::of(graph, &operands, caps);
     let mut steps = Vec::with_capacity(graph.nodes.len());
     let mut scratch = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate() {
@@ -125,10 +126,12 @@ pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
         let (inputs, outputs) = (pick(&node.inputs), pick(&node.outputs));
         let next = Scratch::from(operands.len() + scratch.len());
         let mut cx = Lowering { caps, inputs: &inputs, outputs: &outputs, dispatches: Vec::new(), scratch: next };
-        node.op.rule().lower(&mut cx).map_err(|e| match e {
-            Error::Unsupported(what) => Error::Unsupported(format!("{what}, in {} '{}'", node.op.name(), node.name)),
-            other => other,
-        })?;
+        if !shares.joined(node) {
+            node.op.rule().lower(&mut cx).map_err(|e| match e {
+                Error::Unsupported(what) => Error::Unsupported(format!("{what}, in {} '{}'", node.op.name(), node.name)),
+                other => other,
+            })?;
+        }
         let dispatches = cx.dispatches;
         scratch.extend(cx.scratch.operands.into_iter().map(|operand| (index, operand)));
         let shapes = |list: &[Operand]| list.iter().map(|o| o.shape.clone()).collect::<Vec<_>>();
@@ -148,7 +151,7 @@ pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
     place_states(graph, &mut values);
     let input_bytes = place_inputs(graph, &mut values, caps)?;
     let outputs: Vec<usize> = graph.outputs.iter().map(|id| id.0).collect();
-    let (arena_bytes, unshared_bytes) = memory::place_activations(graph, &mut values, &users, caps)?;
+    let (arena_bytes, unshared_bytes) = memory::place_activations(graph, &mut values, &shares, &users, caps)?;
     Ok(Plan { symbols: symbols.clone(), values, steps, input_bytes, arena_bytes, unshared_bytes, outputs })
 }
 
