@@ -89,10 +89,11 @@ fn segment_lanes(g: &Geometry) -> Option<usize> {
     (taps_3x3(g) && height.stride == 1 && width.stride == 1 && quads && !waste(lanes)).then_some(lanes)
 }
 
-/// Into how many workgroups `conv_windows` cuts the rows of outputs: enough for a device that runs few lanes, and for loops that it ends.
+/// Into how many workgroups `conv_windows` cuts the rows of outputs: enough to keep a device that runs few lanes busy, and for loops
+/// that it ends.
 fn window_chunks(g: &Geometry) -> usize {
     let lines = (g.batch * g.groups * g.depth()).div_ceil(8);
-    BUSY.div_ceil(lines).max(g.outputs().div_ceil(NARROW_ITERATIONS))
+    BUSY.div_ceil(lines.max(1)).max(g.outputs().div_ceil(NARROW_ITERATIONS))
 }
 
 /// Whether windows are laid side by side before they are multiplied.
@@ -100,13 +101,11 @@ fn lays_windows(caps: &Caps, g: &Geometry) -> bool {
     let bytes =
         [g.batch, g.groups, g.depth(), g.outputs().next_multiple_of(4), 4].into_iter().try_fold(1usize, usize::checked_mul);
     let [depth, _, width] = g.axes;
-    let fits = bytes.is_some_and(|n| n <= MOST_WINDOWS) && width.output <= NARROW_ITERATIONS;
-    let most = 8 * caps.max_grid as usize;
-    depth == Axis::ONE
-        && !g.is_pointwise()
-        && fits
-        && g.batch * g.groups * g.depth() <= most
-        && window_chunks(g) <= caps.max_grid as usize
+    let most = MOST_WINDOWS.min(caps.max_binding as usize);
+    let fits = bytes.is_some_and(|n| n <= most) && width.output <= NARROW_ITERATIONS;
+    // The grid of `conv_windows`.
+    let grid = [(g.batch * g.groups * g.depth()).div_ceil(8), window_chunks(g)];
+    depth == Axis::ONE && !g.is_pointwise() && fits && grid.iter().all(|n| *n <= caps.max_grid as usize)
 }
 
 /// Chooses the kernel.
