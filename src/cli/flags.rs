@@ -2,9 +2,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use wavelane::generate::{Engine, Options, Request, Sampling, Sequence, StopRules};
+use wavelane::gpu::Budget;
 use wavelane::models::LanguageModel;
 use wavelane::session::Device;
 use wavelane::{DType, Result};
@@ -17,7 +19,16 @@ pub struct DeviceFlags {
     /// A part of an adapter's name, its number, or 'cpu' for the reference.
     #[arg(long, env = "WAVELANE_DEVICE", value_name = "NAME|INDEX|cpu")]
     device: Option<String>,
+    /// Do not time kernels against one another before their first use.
+    #[arg(long)]
+    no_tune: bool,
+    /// Choose kernels as a file says that 'wavelane tune --export' wrote, and learn nothing new.
+    #[arg(long, value_name = "FILE")]
+    choices: Option<PathBuf>,
 }
+
+/// The time that a start may spend on timing kernels; the next one goes on where it ended.
+const TUNING: Duration = Duration::from_secs(1);
 
 impl DeviceFlags {
     /// Whether the choice is left to the library.
@@ -27,7 +38,21 @@ impl DeviceFlags {
 
     /// Opens the device.
     pub fn open(&self) -> Result<Device> {
-        Device::open(self.device.as_deref().filter(|name| !name.is_empty()))
+        let tuning = if self.no_tune { Duration::ZERO } else { TUNING };
+        self.open_with(Budget { tuning, ..Budget::default() })
+    }
+
+    /// Opens the device, with so much time for learning about it.
+    pub fn open_with(&self, budget: Budget) -> Result<Device> {
+        let name = self.device.as_deref().filter(|name| !name.is_empty());
+        let Some(choices) = &self.choices else { return Device::open_with(name, budget) };
+        let device = Device::open_with(name, Budget { proving: Duration::ZERO, tuning: Duration::ZERO })?;
+        if let Device::Gpu(gpu) = &device
+            && let Some(record) = gpu.record()
+        {
+            record.import(choices)?;
+        }
+        Ok(device)
     }
 }
 
