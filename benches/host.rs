@@ -47,7 +47,7 @@ fn main() -> Result<()> {
         let sample = Sample::take(Effort::FULL.runs, || {
             let started = Instant::now();
             (0..STEPS).try_for_each(|_| step.run())?;
-            Ok::<_, wavelane::Error>(started.elapsed().as_secs_f64() / STEPS as f64)
+            Ok::<_, Box<dyn std::error::Error>>(started.elapsed().as_secs_f64() / STEPS as f64)
         })?;
         let after = gpu.counters();
         assert!(

@@ -17,7 +17,9 @@ mod run;
 mod saliency;
 mod score;
 mod shaders;
+mod tune;
 mod vad;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -52,6 +54,10 @@ enum Command {
     Saliency(saliency::Saliency),
     /// Tell when somebody speaks in a sound.
     Vad(vad::Vad),
+    /// Compare every kernel with the reference on this device, and strike those that are wrong.
+    Verify(verify::Verify),
+    /// Find the fastest kernels for a language model on this device.
+    Tune(tune::Tune),
     /// List the devices.
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
@@ -84,6 +90,8 @@ pub fn main() -> ExitCode {
         Command::Ocr(command) => command.execute(),
         Command::Saliency(command) => command.execute(),
         Command::Vad(command) => command.execute(),
+        Command::Verify(command) => command.execute(),
+        Command::Tune(command) => command.execute(),
         Command::Devices(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Bench(command) => command.execute(),

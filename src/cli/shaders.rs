@@ -87,10 +87,10 @@ impl Shaders {
             (None, _) => profiles::all(),
         };
         let mut variants = match &self.model {
-            Some(model) => gate::variants_of(&profiles, plans(model)?)?,
+            Some(model) => gate::variants_of(&profiles, plans(model, self.check)?)?,
             None => gate::variants(&profiles)?,
         };
-        variants.retain(|variant| self.wants(&variant.name()));
+        variants.retain(|variant| self.wants(&variant.kernel.name()));
         let reports = gate::reports(variants)?;
         if self.check || self.update {
             return self.gate(&reports, &profiles);
@@ -201,12 +201,17 @@ fn cells(number: usize, used: usize, report: &Report) -> [String; COLUMNS.len()]
     ]
 }
 
-/// The plans of a language model's steps with one token, with several and with a whole chunk of a prompt.
-fn plans(model: &Path) -> Result<impl Fn(&Caps) -> Result<Vec<Plan>> + Sync> {
+/// The plans of a language model's steps with one token, with several and with a whole chunk of a prompt; under every view of a device,
+/// or for the device as it is.
+fn plans(model: &Path, every_view: bool) -> Result<impl Fn(&Caps) -> Result<Vec<Plan>> + Sync> {
     let model = LanguageModel::open(model)?;
     let options = Options::default();
     let cache = CacheShape { slots: 1, context: options.context_of(&model)? };
     let (graph, _) = model.graph(&cache, DType::F16)?;
     let sizes = [1, 2, 8, options.chunk.min(cache.context.next_power_of_two())];
-    Ok(move |caps: &Caps| sizes.into_iter().map(|tokens| step_plan(&graph, tokens, 1, Outputs::BEST, caps)).collect())
+    Ok(move |caps: &Caps| {
+        let views = caps.views().into_iter().take(if every_view { usize::MAX } else { 1 });
+        let steps = |view| sizes.map(|tokens| step_plan(&graph, tokens, 1, Outputs::BEST, &caps.seen_as(view)));
+        views.flat_map(steps).collect()
+    })
 }

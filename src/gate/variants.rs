@@ -1,14 +1,12 @@
 //! Every kernel that the planner may pick, and where.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use rayon::prelude::*;
 
 use super::{Profile, cases};
 use crate::error::Result;
-use crate::kernel::expr::Kind;
-use crate::kernel::{Caps, Dispatch, Expr, Kernel};
+use crate::kernel::{Caps, Dispatch, Kernel};
 use crate::plan::{self, Plan};
 use crate::shape::Symbols;
 
@@ -54,32 +52,16 @@ pub struct Variant {
     pub uses: BTreeMap<usize, Use>,
 }
 
-impl Variant {
-    /// One line that no other variant has: the kernel, and how the operands of its tail are read.
-    pub fn name(&self) -> String {
-        let mut name = self.kernel.to_string();
-        let Some(tail) = &self.kernel.tail else { return name };
-        if tail.expr == Expr::Operand(0) && tail.given != [Kind::Float] {
-            let _ = write!(name, " tail=x0");
-        }
-        for (i, kind) in tail.given.iter().enumerate().filter(|(_, kind)| **kind != Kind::Float) {
-            let _ = write!(name, " x{i}:{}", kind.wgsl());
-        }
-        for (i, operand) in tail.operands.iter().enumerate() {
-            let access = format!("{:?}", operand.access).to_lowercase();
-            let _ = write!(name, " x{}:{}:{access}", i + tail.given.len(), operand.kind.wgsl());
-        }
-        name
-    }
-}
-
-/// The kernels of all cases, planned for all profiles, in the order of [`Kernel`].
+/// The kernels of all cases, planned for all profiles under every view of them, in the order of [`Kernel`].
 ///
 /// # Errors
 /// Those of [`plan::compile`]: every case must run everywhere.
 pub fn variants(profiles: &[Profile]) -> Result<Vec<Variant>> {
     let graphs = cases::graphs();
-    variants_of(profiles, |caps| graphs.iter().map(|graph| plan::compile(graph, &Symbols::new(), caps)).collect())
+    variants_of(profiles, |caps| {
+        let views = caps.views().into_iter().map(|view| caps.seen_as(view));
+        views.flat_map(|caps| graphs.iter().map(move |graph| plan::compile(graph, &Symbols::new(), &caps))).collect()
+    })
 }
 
 /// The kernels of the plans that `plans` makes for each profile, in the order of [`Kernel`].
@@ -87,12 +69,19 @@ pub fn variants(profiles: &[Profile]) -> Result<Vec<Variant>> {
 /// # Errors
 /// Those of `plans`.
 pub fn variants_of(profiles: &[Profile], plans: impl Fn(&Caps) -> Result<Vec<Plan>> + Sync) -> Result<Vec<Variant>> {
-    let planned: Vec<Vec<Plan>> = profiles.par_iter().map(|profile| plans(&profile.caps)).collect::<Result<_>>()?;
-    let mut variants: BTreeMap<Kernel, BTreeMap<usize, Use>> = BTreeMap::new();
-    for (profile, plans) in planned.iter().enumerate() {
-        for dispatch in plans.iter().flat_map(Plan::dispatches) {
-            let most = variants.entry(dispatch.kernel.clone()).or_default().entry(profile).or_default();
+    let uses = |profile: &Profile| -> Result<BTreeMap<Kernel, Use>> {
+        let mut uses: BTreeMap<Kernel, Use> = BTreeMap::new();
+        for dispatch in plans(&profile.caps)?.iter().flat_map(Plan::dispatches) {
+            let most = uses.entry(dispatch.kernel.clone()).or_default();
             *most = most.and(Use::of(dispatch));
+        }
+        Ok(uses)
+    };
+    let planned: Vec<_> = profiles.par_iter().map(uses).collect::<Result<_>>()?;
+    let mut variants: BTreeMap<Kernel, BTreeMap<usize, Use>> = BTreeMap::new();
+    for (profile, uses) in planned.into_iter().enumerate() {
+        for (kernel, used) in uses {
+            variants.entry(kernel).or_default().insert(profile, used);
         }
     }
     Ok(variants.into_iter().map(|(kernel, uses)| Variant { kernel, uses }).collect())

@@ -45,10 +45,11 @@ struct Transfer {
     readback: wgpu::Buffer,
 }
 
-/// An input of a run: bytes of the host, or a tensor that is on the device already.
+/// An input of a run: bytes of the host, a tensor that is on the device already, or what the run before left as that output.
 pub(super) enum Feed<'a> {
     Bytes(Cow<'a, [u8]>),
     Tensor(&'a DeviceTensor),
+    Output(usize),
 }
 
 /// A run that was submitted.
@@ -58,6 +59,13 @@ pub struct Started {
     read: Mapping,
     write: Mapping,
     at: std::time::Instant,
+}
+
+impl Started {
+    /// The number of its transfer buffers.
+    pub(super) fn transfer(&self) -> usize {
+        self.transfer
+    }
 }
 
 /// A plan made ready.
@@ -218,6 +226,10 @@ impl Executable {
                 }
                 Feed::Tensor(t) => {
                     encoder.copy_buffer_to_buffer(t.buffer(), 0, &self.inputs, *offset, t.bytes().next_multiple_of(4));
+                }
+                Feed::Output(i) => {
+                    let (buffer, from, bytes) = &self.outputs[*i];
+                    encoder.copy_buffer_to_buffer(buffer, *from, &self.inputs, *offset, bytes.next_multiple_of(4));
                 }
             }
         }

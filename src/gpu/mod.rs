@@ -22,9 +22,11 @@ use serde::{Deserialize, Serialize};
 
 pub use device_tensor::{DeviceTensor, Located};
 pub use executable::Started;
+pub use proving::Verdict;
 pub use record::{Budget, Record};
 pub use runner::Runner;
 pub use series::Series;
+pub use trial::Fill;
 pub use weights::{Progress, WeightStore};
 
 use crate::error::{Error, Result};

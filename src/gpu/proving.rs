@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::record::{Budget, Record};
-use super::trial::Trial;
+use super::trial::{Fill, Trial};
 use super::{Gpu, WeightStore};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -14,6 +14,7 @@ use crate::kernel::caps::View;
 use crate::kernel::{Caps, Dispatch, Kernel};
 use crate::plan::choices::Problem;
 use crate::plan::{self, Choices, Plan};
+use crate::shape::Symbols;
 
 /// Operations of an example that the reference is given: some hundredths of a second.
 const REFERENCE_FLOPS: u64 = 16_000_000;
@@ -22,7 +23,42 @@ const SHARE: f64 = 0.005;
 /// What another kernel must need at most of the usual one's time to be used instead: less would be noise.
 const BETTER: f64 = 0.9;
 
+/// What the comparison of one node with the reference showed.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The kernels that ran.
+    pub kernels: Vec<Kernel>,
+    /// The largest error in units of its tolerance, or what was wrong.
+    pub outcome: std::result::Result<f64, String>,
+}
+
 impl Gpu {
+    /// Compares the only node of a graph with the reference, on made-up operands, under a view of this device. The outcome is noted
+    /// in the record where there is one, but not saved.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the node has no kernel under that view; [`Error::Device`] when the device fails altogether.
+    pub fn verify(&self, graph: &Graph, view: View, fill: Fill) -> Result<Verdict> {
+        let device = self.with_caps(|caps| *caps = caps.seen_as(view));
+        let trial = Trial::of_graph(graph, fill)?;
+        let plan = plan::compile(graph, &Symbols::new(), &device.info().caps)?;
+        let kernels: Vec<Kernel> = plan.dispatches().map(|d| d.kernel.clone()).collect();
+        let outcome = match trial.check(&device) {
+            Ok((_, worst)) => Ok(worst),
+            Err(Error::Check(what)) => Err(what),
+            Err(e) => return Err(e),
+        };
+        let record = self.record();
+        for (record, kernel) in record.iter().flat_map(|record| kernels.iter().map(move |kernel| (record, kernel))) {
+            match &outcome {
+                Ok(_) if record.choices().struck.contains_key(&kernel.name()) => {}
+                Ok(_) => record.prove(&kernel.name(), &self.source(kernel)?),
+                Err(what) => record.strike(&kernel.name(), what),
+            }
+        }
+        Ok(Verdict { kernels, outcome })
+    }
+
     /// Compares the kernels of `plan` that were not compared yet with the reference, the cheapest first, until the record's time is
     /// up. Returns whether any was struck.
     ///
@@ -44,7 +80,7 @@ impl Gpu {
         order.sort_by_key(|step| plan.steps[*step].flops);
         for step in order {
             let kernels: Vec<&Kernel> = plan.steps[step].dispatches.iter().map(|d| &d.kernel).collect();
-            if !kernels.iter().any(|k| unproven.contains(&k.to_string())) {
+            if !kernels.iter().any(|k| unproven.contains(&k.name())) {
                 continue;
             }
             if started.elapsed() >= limit {
@@ -53,7 +89,7 @@ impl Gpu {
             }
             struck |= !device.prove_step(record, graph, plan, step)?;
             // Whether it was right, wrong or could not be compared, it is not tried again with this plan.
-            kernels.iter().for_each(|k| _ = unproven.remove(&k.to_string()));
+            kernels.iter().for_each(|k| _ = unproven.remove(&k.name()));
         }
         record.spend(Budget { proving: started.elapsed(), tuning: Duration::ZERO });
         log::info!("{} of {found} kernels tried in {:.2} s", found - unproven.len(), started.elapsed().as_secs_f64());
@@ -65,7 +101,7 @@ impl Gpu {
     fn unproven<'a>(&self, record: &Record, kernels: impl Iterator<Item = &'a Kernel>) -> Result<BTreeSet<String>> {
         let (mut seen, mut unproven) = (BTreeSet::new(), BTreeSet::new());
         for kernel in kernels {
-            let name = kernel.to_string();
+            let name = kernel.name();
             if seen.insert(name.clone()) && !record.is_proven(&name, &self.source(kernel)?) {
                 unproven.insert(name);
             }
@@ -87,7 +123,7 @@ impl Gpu {
                 Ok((ran, _)) => {
                     let same: Vec<&&Kernel> = kernels.iter().filter(|k| ran.dispatches().any(|d| d.kernel == ***k)).collect();
                     for kernel in &same {
-                        record.prove(&kernel.to_string(), &self.source(kernel)?);
+                        record.prove(&kernel.name(), &self.source(kernel)?);
                     }
                     // Smaller shapes may lead to other kernels; then the whole is tried.
                     if same.len() == kernels.len() {
@@ -95,7 +131,7 @@ impl Gpu {
                     }
                 }
                 Err(Error::Check(reason)) => {
-                    kernels.iter().for_each(|kernel| record.strike(&kernel.to_string(), &reason));
+                    kernels.iter().for_each(|kernel| record.strike(&kernel.name(), &reason));
                     return Ok(false);
                 }
                 Err(e @ Error::Device { .. }) => return Err(e),

@@ -7,7 +7,7 @@ use half::f16;
 use super::{Gpu, Runner, WeightStore};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, GraphBuilder, Node, Origin};
+use crate::graph::{Graph, GraphBuilder, Node, Origin, ValueId};
 use crate::plan::{Plan, Request};
 use crate::shape::{Shape, Symbols};
 use crate::tensor::example::Numbers;
@@ -19,6 +19,18 @@ pub struct Trial {
     inputs: Vec<Tensor>,
 }
 
+/// What floats of operands are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Numbers of [-1, 1).
+    Units,
+    /// Zeros of both signs, the least magnitudes of f16, normal and not, some of the largest, and units between them.
+    Edges,
+}
+
+/// Edges among the numbers of [`Fill::Edges`]. The largest is still an f16 where a rotation adds two of them up.
+const EDGES: [f32; 8] = [0.0, -0.0, 46000.0, -46000.0, 6.103_515_6e-5, 5.960_464_5e-8, 1.0, -1.0];
+
 impl Trial {
     /// Step `step` of a plan with its own shapes.
     ///
@@ -26,7 +38,7 @@ impl Trial {
     /// [`Error::Invalid`] when plan and graph do not belong together.
     pub fn of_step(graph: &Graph, plan: &Plan, step: usize) -> Result<Self> {
         let node = &graph.nodes[plan.steps[step].node];
-        Trial::with_shapes(graph, node, &shapes(plan, node))
+        Trial::with_shapes(graph, node, &shapes(plan, node), Fill::Units)
     }
 
     /// The same with shapes made smaller until the operations are at most `flops`, as far as that can be had.
@@ -40,14 +52,26 @@ impl Trial {
         let mut outputs: Vec<Vec<usize>> = node.outputs.iter().map(|id| plan.values[id.0].shape.clone()).collect();
         while rule.flops(&inputs, &outputs) > flops {
             let Some(less) = outputs.first().and_then(|output| rule.halved(&inputs, output)) else { break };
-            let trial = Trial::with_shapes(graph, node, &less)?;
+            let trial = Trial::with_shapes(graph, node, &less, Fill::Units)?;
             let made = trial.graph.nodes[0].outputs.iter().map(|id| trial.graph.value(*id).ty.shape.resolve(&Symbols::new()));
             (inputs, outputs) = (less, made.collect::<Result<_>>()?);
         }
-        Trial::with_shapes(graph, node, &inputs)
+        Trial::with_shapes(graph, node, &inputs, Fill::Units)
     }
 
-    fn with_shapes(graph: &Graph, node: &Node, shapes: &[Vec<usize>]) -> Result<Self> {
+    /// The only node of a graph whose shapes are constant.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a shape that is not constant.
+    pub fn of_graph(graph: &Graph, fill: Fill) -> Result<Self> {
+        let [node] = &graph.nodes[..] else {
+            return Err(Error::invalid("trial", format!("a graph of {} nodes", graph.nodes.len())));
+        };
+        let shape = |id: &ValueId| graph.value(*id).ty.shape.resolve(&Symbols::new());
+        Trial::with_shapes(graph, node, &node.inputs.iter().map(shape).collect::<Result<Vec<_>>>()?, fill)
+    }
+
+    fn with_shapes(graph: &Graph, node: &Node, shapes: &[Vec<usize>], fill: Fill) -> Result<Self> {
         let mut b = GraphBuilder::new();
         let (mut ids, mut inputs) = (Vec::with_capacity(shapes.len()), Vec::new());
         let updated = |i: usize| node.op.rule().updates().iter().any(|(_, input)| *input == i);
@@ -62,7 +86,7 @@ impl Trial {
                 Origin::Weight(weight) => b.weight(name, first_rows(weight, shape)?),
                 _ if updated(i) => b.state(name, dtype, Shape::from(&shape[..])),
                 _ => {
-                    inputs.push(example(dtype, shape, i as u64, |e| node.op.rule().example_index(shapes, i, e))?);
+                    inputs.push(example(dtype, shape, fill, i as u64, |e| node.op.rule().example_index(shapes, i, e))?);
                     b.input(name, dtype, Shape::from(&shape[..]))
                 }
             });
@@ -71,6 +95,15 @@ impl Trial {
             b.output(output);
         }
         Ok(Trial { graph: b.finish()?.into(), inputs })
+    }
+
+    /// The inputs with zeros for all integers.
+    fn without_indices(&self) -> Result<Vec<Tensor>> {
+        let zeros = |t: &Tensor| match t.dtype() {
+            DType::U32 | DType::I64 => Tensor::zeros(t.dtype(), t.shape()),
+            _ => Ok(t.clone()),
+        };
+        self.inputs.iter().map(zeros).collect()
     }
 
     fn runner(&self, gpu: &Gpu, weights: &Arc<WeightStore>) -> Result<(Runner, Request)> {
@@ -85,7 +118,12 @@ impl Trial {
     pub fn check(&self, gpu: &Gpu) -> Result<(Arc<Plan>, f64)> {
         let (mut runner, request) = self.runner(gpu, &WeightStore::new(gpu))?;
         let mut worst = 0.0f64;
-        runner.check(&request, &self.inputs, &mut |seen| worst = worst.max(seen.worst.ratio()))?;
+        let mut check = |inputs: &[Tensor]| runner.check(&request, inputs, &mut |seen| worst = worst.max(seen.worst.ratio()));
+        match check(&self.inputs) {
+            // Indices that were no sound ones.
+            Err(Error::Request(_) | Error::Shape { .. } | Error::Unsupported(_)) => check(&self.without_indices()?)?,
+            result => result?,
+        };
         let plan = runner.plans().last().cloned().ok_or_else(|| Error::invalid("trial", "there is no plan"))?;
         Ok((plan, worst))
     }
@@ -134,13 +172,17 @@ fn first_rows(weight: &Weight, shape: &[usize]) -> Result<Weight> {
     Weight::new(weight.dtype(), shape, Arc::new(bytes), 0..end)
 }
 
-/// An operand: made-up numbers of [-1, 1), or indices.
-fn example(dtype: DType, shape: &[usize], seed: u64, index: impl Fn(usize) -> usize) -> Result<Tensor> {
+/// An operand: made-up numbers, or indices.
+fn example(dtype: DType, shape: &[usize], fill: Fill, seed: u64, index: impl Fn(usize) -> usize) -> Result<Tensor> {
     let n = shape.iter().product::<usize>();
-    let units = || Numbers::new(seed).units(n);
+    let mut numbers = Numbers::new(seed);
+    let mut number = || match fill {
+        Fill::Edges if numbers.below(4) == 0 => EDGES[numbers.below(EDGES.len() as u64) as usize],
+        _ => numbers.unit(),
+    };
     let data = match dtype {
-        DType::F32 => Data::F32(units()),
-        DType::F16 => Data::F16(units().into_iter().map(f16::from_f32).collect()),
+        DType::F32 => Data::F32((0..n).map(|_| number()).collect()),
+        DType::F16 => Data::F16((0..n).map(|_| f16::from_f32(number())).collect()),
         DType::U32 => Data::U32((0..n).map(|i| index(i) as u32).collect()),
         DType::I64 => Data::I64((0..n).map(|i| index(i) as i64).collect()),
         other => return Err(Error::invalid("trial", format!("an operand of {other}"))),

@@ -29,7 +29,9 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "attention_rows",
     "attention_tiles",
     "batch_mat_mul",
+    "batch_mat_mul_combine",
     "batch_mat_mul_few",
+    "batch_mat_mul_parts",
     "batch_mat_mul_rows",
     "byte_mat_mul",
     "byte_mat_mul_few",
@@ -45,10 +47,12 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "columns",
     "combine",
     "concat",
+    "concat_quads",
     "conv",
     "conv/f32",
     "conv/i32",
     "conv/pointwise",
+    "conv/pointwise_scalars",
     "conv/runs_quads",
     "conv/runs_scalars",
     "conv/store_quads",
@@ -68,6 +72,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "conv_rows",
     "conv_tiles",
     "conv_transpose",
+    "conv_windows",
     "conv_winograd",
     "cumulative",
     "deform_columns",
@@ -135,6 +140,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "pool/values",
     "pool/window",
     "pool_max",
+    "pool_max_runs",
     "pool_sum",
     "product/float",
     "product/int",
@@ -152,6 +158,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "quantize_rows",
     "quantized_mat_mul",
     "product/scaled",
+    "product/store",
     "product/tiles",
     "random",
     "reduce",
@@ -177,7 +184,8 @@ pub const ROOFS: &[(&str, &str)] =
     shader_files!["roof/f16", "roof/f32", "roof_copy", "roof_dot", "roof_empty", "roof_multiply_add", "roof_read", "roof_write",];
 
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
-pub const LIBRARY: &[&str] = &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold"];
+pub const LIBRARY: &[&str] =
+    &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold", "product/store"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {

@@ -235,9 +235,15 @@ pub trait Rule {
         None
     }
 
-    /// What operand `operand`, of integers, may hold as its element `element` when an example of the op is made up.
-    fn example_index(&self, _inputs: &[Vec<usize>], _operand: usize, _element: usize) -> usize {
-        0
+    /// The dimension along which output 0 is the inputs one after another, unchanged.
+    fn joins(&self) -> Option<usize> {
+        None
+    }
+
+    /// What operand `operand`, of integers, may hold as its element `element` when an example of the op is made up. Where the
+    /// reference refuses it, all are zero.
+    fn example_index(&self, _inputs: &[Vec<usize>], operand: usize, element: usize) -> usize {
+        (7 * element + operand) % 11
     }
 
     /// Shapes of operands from which the same kernels make about half as much, for an example that the reference must be done with

@@ -125,6 +125,30 @@ impl GraphSession {
         }
     }
 
+    /// Starts a run whose results [`GraphSession::finish`] yields, at most two at a time. With `chained`, an input and an output, that
+    /// input is what the run started before yields as that output. The CPU does one thing
+    /// after another.
+    ///
+    /// # Errors
+    /// As [`Runner::start`]; [`crate::Error::Unsupported`] on the CPU.
+    pub fn start(&mut self, request: &Request, inputs: &[Tensor], chained: Option<(usize, usize)>) -> Result<()> {
+        match &mut self.0 {
+            Backend::Cpu { .. } => Err(crate::Error::Unsupported("runs that are waited for later, on the CPU".into())),
+            Backend::Gpu(runner) => runner.start(request, inputs, chained),
+        }
+    }
+
+    /// Waits for the run that was started first.
+    ///
+    /// # Errors
+    /// As [`Runner::finish`].
+    pub fn finish(&mut self) -> Result<Vec<Tensor>> {
+        match &mut self.0 {
+            Backend::Cpu { .. } => Err(crate::Error::invalid("session", "no run is under way")),
+            Backend::Gpu(runner) => runner.finish(),
+        }
+    }
+
     /// Like [`GraphSession::run`], with inputs that may be on the device already, and results that stay there.
     ///
     /// # Errors
