@@ -221,16 +221,16 @@ pub fn roofline(lines: &[Roofline]) -> String {
         let points = [(from, from * line.bandwidth), (ridge, *peak), (x.high, *peak)];
         let points: Vec<(f64, f64)> = points.iter().map(|(a, b)| (x.at(*a), y.at(*b))).collect();
         svg.path(&points, &format!("line {}", stroke(i)));
-        // Names of ceilings that lie close together stand beside each other.
-        let (mut right, mut last) = (WIDTH - 34.0, f64::MAX);
+        // A name stands above its line, or below where another line is close above.
+        let mut above = f64::MIN;
         let mut ceilings: Vec<&(&str, f64)> = line.ceilings.iter().filter(|_| !many).collect();
-        ceilings.sort_by(|a, b| a.1.total_cmp(&b.1));
+        ceilings.sort_by(|a, b| b.1.total_cmp(&a.1));
         for (name, value) in ceilings {
-            let (at, text) = (y.at(*value), format!("{name} {}", short(value / 1e9)));
-            right = if last - at < 14.0 { right - LETTER * text.len() as f64 - 24.0 } else { WIDTH - 34.0 };
-            last = at;
+            let at = y.at(*value);
+            let baseline = if at - above < 18.0 { at + 13.0 } else { at - 5.0 };
+            above = at;
             svg.line((x.at(value / line.bandwidth).max(LEFT), at), (WIDTH - 30.0, at), "thin axis");
-            svg.text(right, at - 5.0, "muted end halo", &text);
+            svg.text(WIDTH - 34.0, baseline, "muted end halo", &format!("{name} {}", short(value / 1e9)));
         }
         if !many {
             let middle = (from * ridge).sqrt();

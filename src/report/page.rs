@@ -106,7 +106,7 @@ fn roofs(page: &mut Page, reports: &[(String, BenchReport)]) {
     page.heading(2, "Roofline");
     page.note(
         "Each dot is a kernel; the line above is what the device can do with so many operations for each byte. \
-         Left of the bend memory is the bound, right of it arithmetic. Dots above the line had their data in a cache.",
+         Left of the bend memory is the bound, right of it arithmetic. Dots above the line had their data in a cache, or the machine was busier while the roof was measured.",
     );
     page.figure(&roofline(&with_roofs.iter().map(|(name, report, roofs)| line(name, report, roofs)).collect::<Vec<_>>()));
     page.heading(2, "Bandwidth over sizes");
