@@ -34,7 +34,7 @@ fn devices() -> Vec<&'static str> {
     let required = std::env::var("WAVELANE_REQUIRE_DEVICES").unwrap_or_default();
     let missing = required.split(',').filter(|name| !name.is_empty()).find(|name| !present(name));
     assert_eq!(missing, None, "a required device is missing");
-    ["llvmpipe", "SwiftShader"].into_iter().filter(|name| present(&name)).collect()
+    ["llvmpipe", "SwiftShader"].into_iter().filter(present).collect()
 }
 
 /// The fields that a section of `docs/bench.md` documents: the first column of its table, a type in the second.
