@@ -1,6 +1,7 @@
 //! Commands, their flags and exit codes. Each command is one file; all work is done by the library.
 
 mod answer;
+mod bench;
 mod cache;
 mod chat;
 mod debug;
@@ -11,6 +12,7 @@ mod inspect;
 mod interrupt;
 mod ocr;
 mod output;
+mod profile;
 mod run;
 mod saliency;
 mod score;
@@ -60,6 +62,10 @@ enum Command {
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
     Inspect(inspect::Inspect),
+    /// Measure a device, kernels and models.
+    Bench(bench::Bench),
+    /// Show where the time of a model goes on a device.
+    Profile(profile::Profile),
     /// Show kernels, what they cost and whether they keep to the limits of devices.
     Shaders(shaders::Shaders),
 }
@@ -88,6 +94,8 @@ pub fn main() -> ExitCode {
         Command::Tune(command) => command.execute(),
         Command::Devices(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
+        Command::Bench(command) => command.execute(),
+        Command::Profile(command) => command.execute(),
         Command::Shaders(command) => command.execute(),
     };
     match result {
