@@ -20,7 +20,7 @@ pub struct DeviceFlags {
     #[arg(long, env = "WAVELANE_DEVICE", value_name = "NAME|INDEX|cpu")]
     device: Option<String>,
     /// Do not time kernels against one another before their first use.
-    #[arg(long)]
+    #[arg(long, env = "WAVELANE_NO_TUNE")]
     no_tune: bool,
     /// Choose kernels as a file says that 'wavelane tune --export' wrote, and learn nothing new.
     #[arg(long, value_name = "FILE")]
@@ -72,6 +72,9 @@ pub struct ModelFlags {
     /// Most prompt tokens of one step, a power of two.
     #[arg(long, value_name = "N", default_value_t = Options::default().chunk)]
     pub chunk: usize,
+    /// The same results to the last bit however a text came about: steps of one token, so that prompts take long.
+    #[arg(long, conflicts_with = "chunk")]
+    reproducible: bool,
 }
 
 /// Element types of a key-value cache.
@@ -94,7 +97,8 @@ impl ModelFlags {
     /// How sequences are run.
     pub fn options(&self) -> Options {
         let cache = self.cache.map(|c| if let Cache::F16 = c { DType::F16 } else { DType::F32 });
-        Options { context: self.ctx, cache, chunk: self.chunk }
+        let options = Options { context: self.ctx, cache, chunk: self.chunk };
+        if self.reproducible { options.reproducible() } else { options }
     }
 }
 

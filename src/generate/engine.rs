@@ -32,6 +32,13 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The same with steps of one token, so that every token goes through the same kernels: then results are the same to the last bit
+    /// however a text is cut into steps, whatever of it the cache holds already and whatever else the device does. Longer steps are
+    /// summed up in another order. A prompt takes as long as an answer of its length.
+    pub fn reproducible(self) -> Self {
+        Options { chunk: 1, ..self }
+    }
+
     /// Most tokens of a sequence of `model`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use wavelane::dtype::DType;
 use wavelane::error::Error;
-use wavelane::generate::{Engine, FinishReason, Options, Prompt, Request, Sampling, StopRules};
+use wavelane::generate::{Engine, FinishReason, Options, Prompt, Request, Sampling, Sequence, StopRules};
 use wavelane::gpu::Gpu;
 use wavelane::session::Device;
 
@@ -41,6 +41,51 @@ fn chunks_of_any_size_and_a_longer_cache_give_one_text() {
             assert_eq!(ids(&engine, &options, prompt(83), &greedy(6)), expected, "chunks of {chunk}");
         }
     }
+}
+
+/// The bits of what a model makes of a text: likelihoods, and the best tokens with their logits.
+fn bits(sequence: &mut Sequence, ids: &[u32]) -> Vec<u32> {
+    let score = sequence.score(ids, 4, &mut |_| {}).unwrap();
+    let best = score.top.iter().flatten().flat_map(|(id, logit)| [*id, logit.to_bits()]);
+    score.nll.iter().map(|x| x.to_bits()).chain(best).collect()
+}
+
+#[test]
+fn reproducible_results_do_not_depend_on_how_they_came_about() {
+    let engine = on_llvmpipe();
+    let Prompt::Ids(text) = prompt(70) else { panic!() };
+    let options = Options::default().reproducible();
+    let expected = bits(&mut engine.sequence(&options).unwrap(), &text);
+    assert!(expected.len() > 4 * text.len());
+    // Longer steps would not do.
+    let longer = bits(&mut engine.sequence(&Options::default()).unwrap(), &text);
+    assert_ne!(longer, expected, "the mode has no effect that shows");
+
+    // A longer context, a sequence that has run other texts, and several threads at once.
+    let roomy = Options { context: Some(200), ..options.clone() };
+    let mut sequence = engine.sequence(&roomy).unwrap();
+    sequence.generate(prompt(33), &greedy(9)).unwrap().for_each(|piece| drop(piece.unwrap()));
+    assert_eq!(bits(&mut sequence, &text), expected);
+    std::thread::scope(|scope| {
+        let one = || bits(&mut engine.sequence(&options).unwrap(), &text);
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), expected));
+    });
+
+    // Candidates are drawn from logits: what the cache held already must not change one.
+    let drawn = |cached: u32| {
+        let mut sequence = engine.sequence(&options).unwrap();
+        if cached > 0 {
+            sequence.generate(prompt(cached), &greedy(1)).unwrap().for_each(|piece| drop(piece.unwrap()));
+        }
+        let request = Request { max_tokens: 20, sampling: Sampling { seed: 3, ..Sampling::default() }, ..Request::default() };
+        let mut generation = sequence.generate(prompt(40), &request).unwrap();
+        generation.by_ref().for_each(|piece| drop(piece.unwrap()));
+        (generation.ids().to_vec(), generation.statistics().prefill_tokens)
+    };
+    let (fresh, whole) = drawn(0);
+    let (resumed, part) = drawn(25);
+    assert_eq!((fresh, whole, part), (resumed, 40, 15));
 }
 
 #[test]
