@@ -17,7 +17,7 @@ macro_rules! shader_files {
     };
 }
 
-/// Every shader file, by its stem.
+/// Every shader file that ops are lowered to, by its stem.
 pub const FILES: &[(&str, &str)] = shader_files![
     "arg_max",
     "arg_reduce",
@@ -179,13 +179,17 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "view",
 ];
 
+/// Shader files that no op is lowered to: they measure a device (`measure::roof`).
+pub const ROOFS: &[(&str, &str)] =
+    shader_files!["roof/f16", "roof/f32", "roof_copy", "roof_dot", "roof_empty", "roof_multiply_add", "roof_read", "roof_write",];
+
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
 pub const LIBRARY: &[&str] =
     &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold", "product/store"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {
-    FILES.iter().find(|(name, _)| *name == stem).map(|(_, text)| *text)
+    FILES.iter().chain(ROOFS).find(|(name, _)| *name == stem).map(|(_, text)| *text)
 }
 
 /// The WGSL text of a kernel, with the entry point `main`.
@@ -212,13 +216,20 @@ pub fn link(kernel: &Kernel) -> Result<String> {
     let mut items: Vec<&str> = LIBRARY.iter().flat_map(|stem| self::items(file(stem).unwrap_or_default())).collect();
     loop {
         let used = |item: &&str| definitions(item).any(|name| calls(&text, name));
-        let Some(at) = items.iter().position(used) else { return Ok(text) };
+        let Some(at) = items.iter().position(used) else { return Ok(extensions(&text) + &text) };
         let item = items.remove(at);
         if let Some(name) = definitions(item).find(|name| !defined.insert(*name)) {
             return Err(invalid(format!("'{name}' is defined twice")));
         }
         let _ = write!(text, "\n{item}");
     }
+}
+
+/// The directives that must stand before everything else, for what the text makes use of.
+fn extensions(text: &str) -> String {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let half = |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "f16");
+    if code.into_iter().any(half) { "enable f16;\n".into() } else { String::new() }
 }
 
 /// The functions and structures of a library file, each with what stands before it: its comment, its constants.

@@ -8,6 +8,7 @@ pub mod choices;
 mod dump;
 pub mod memory;
 pub mod passes;
+mod traffic;
 mod weights;
 
 use std::ops::Range;
