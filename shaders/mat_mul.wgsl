@@ -2,7 +2,7 @@
 //
 //   x       [tokens, columns] f32 (a provider loads it)
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
-//   out     [tokens, out_columns] f32
+//   out     [tokens, out_columns] f32 (a provider says what is stored of the sums)
 //
 // One workgroup: 128 weight rows x 32 * DOWN tokens (see product/tiles.wgsl), half a group of K (16) at a time through 12.25 KiB of
 // workgroup memory at most. Weights are decoded on their way in, a row by each invocation; the next half is on its way from
@@ -45,20 +45,9 @@ fn put_activations(upper: Spot, lower: Spot, x: Activations) {
     }
 }
 
-fn store_one(index: u32, row: u32, sum: f32) {
-    if (row < params.rows) {
-        out[index] = tail(sum, index, params.first + row);
-    }
-}
-
 fn store_quad(token: u32, row: u32, sums: vec4<f32>) {
-    if (token < params.tokens) {
-        let index = token * params.out_columns + params.first + row;
-        store_one(index, row, sums.x);
-        store_one(index + 1u, row + 1u, sums.y);
-        store_one(index + 2u, row + 2u, sums.z);
-        store_one(index + 3u, row + 3u, sums.w);
-    }
+    store_rows(token, row, sums.x, sums.y);
+    store_rows(token, row + 2u, sums.z, sums.w);
 }
 
 fn store_piece(token: u32, row: u32, sums: Piece) {

@@ -1,6 +1,6 @@
 //! Matrix product of quantised activations with a quantised weight, in integers within each group.
 
-use super::mat_mul::{Choice, lower_product, products, shared_lanes, spans};
+use super::mat_mul::{Choice, lower_product, products, shared_lanes, spans, stored_sums};
 use super::tail::{self, Applied};
 use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
@@ -107,9 +107,10 @@ impl Rule for QuantizedMatMul {
         // Sums of eight tokens and four rows fit the registers that a GPU has for several workgroups at once.
         let (rows, cols) = (4, tokens.next_power_of_two().min(8));
         let (span, spans) = spans(&weight);
-        let kernel = Kernel::new("quantized_mat_mul").provider(weight.provider()).provider(span);
+        let (pairs, sums) = stored_sums(self.paired, &weight);
+        let kernel = Kernel::new("quantized_mat_mul").provider(weight.provider()).provider(sums).provider(span);
         let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
-        let choice = Choice::plain(cx.reduction(kernel, shared_lanes(cx, spans)), rows, cols);
+        let choice = Choice { pairs, ..Choice::plain(cx.reduction(kernel, shared_lanes(cx, spans)), rows, cols) };
         let left = cx.inputs[..2].to_vec();
         lower_product(cx, &choice, &left, 2, self.sums(), &self.tail, 3)
     }

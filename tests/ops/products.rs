@@ -144,7 +144,7 @@ fn tails_are_applied_to_every_sum() {
     check(&cases);
 }
 
-/// Norms before, pairs after, both: by themselves for one token where the kernel does it, in steps elsewhere.
+/// Norms before, pairs after, both: within the kernel where it does it, in steps elsewhere.
 #[test]
 fn norms_and_pairs_are_part_of_the_product() {
     let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
@@ -172,6 +172,13 @@ fn norms_and_pairs_are_part_of_the_product() {
         let operands = vec![input(&[t, 64], 1), weight(DType::Q8_0, 60, 64, 2), input(&[t, 30], 3), input(&[30], 4)];
         let op = MatMul { paired: true, tail: with(3), ..MatMul::plain() };
         cases.push(Case::new(format!("pairs with a longer tail T={t}"), op, operands));
+    }
+    // Rows of which a workgroup takes more, and more groups than it has lanes.
+    for (paired, dtype, n, k) in [(false, DType::Q8_0, 2049, 96), (true, DType::Q4_K, 1025, 256), (true, DType::Q4_0, 3, 4128)] {
+        let norm = Some(RmsNorm { epsilon: 1e-5 });
+        let op = MatMul { norm, paired, tail: if paired { gate.clone() } else { Expr::operand(0) } };
+        let operands = vec![input(&[1, k], 5), weight(dtype, n * op.sums(), k, 6), vector(k, 7)];
+        cases.push(Case::new(format!("norm paired {paired} {dtype} T=1 N={n} K={k}"), op, operands));
     }
     check(&cases);
     let tall: Vec<Case> = cases.into_iter().filter(|c| c.name.contains("N=70")).collect();

@@ -1,17 +1,18 @@
 //! Matrix product with a weight, whatever its element type, with a fused norm before it and a fused elementwise tail.
 
+mod kernels;
+
 use std::borrow::Cow;
 
 use rayon::prelude::*;
 
+use self::kernels::choose;
+pub(super) use self::kernels::{Choice, shared_lanes, spans, stored_sums};
 use super::tail::{self, Applied};
 use super::{BatchMatMul, Input, Lowering, Operand, RmsNorm, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::caps::Width;
 use crate::kernel::{Dispatch, Expr, Kernel, LINEAR_WORKGROUP, Tail, linear_grid};
-use crate::ops::lowering::PackedWeight;
-use crate::quant::GROUP;
 use crate::shape::{Dim, TensorType};
 use crate::tensor::{Tensor, Weight};
 
@@ -153,19 +154,6 @@ pub(super) fn lower_product(
     Ok(())
 }
 
-/// Tokens from which on a narrow device decodes a weight before it multiplies: decoding writes and reads four bytes a weight, for
-/// which the kernel of plain products is twice as fast as the one that decodes for every eight tokens.
-const MANY: usize = 64;
-/// Bytes of the largest weight that is decoded as a whole.
-const DECODED: usize = 64 << 20;
-
-/// Whether the weight is decoded before it is multiplied.
-fn decodes(cx: &Lowering<'_>, weight: &PackedWeight<'_>, tokens: usize) -> bool {
-    let bytes = weight.operand.len().saturating_mul(4);
-    let one = weight.operand.chunks.len() == 1 && weight.operand.columns().is_multiple_of(4);
-    cx.caps.width == Width::Narrow && tokens >= MANY && one && bytes <= DECODED && bytes as u64 <= cx.caps.max_binding
-}
-
 /// Emits the decoding of the weight, and the plain product with it.
 fn emit_decoded(cx: &mut Lowering<'_>, x: &Operand, out: &Operand, tail: Tail, others: &[Operand]) -> Result<()> {
     let plain = match cx.inputs[1].dtype {
@@ -246,97 +234,4 @@ pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Syn
         values.iter().enumerate().for_each(|(t, v)| out[t * n + row] = *v);
     }
     Ok(out)
-}
-
-/// A kernel and what one of its workgroups covers.
-pub(super) struct Choice {
-    pub kernel: Kernel,
-    /// Rows of the weight.
-    pub rows: usize,
-    pub tokens: usize,
-    /// The norm that the kernel does by itself, and the value of its gain.
-    pub norm: Option<(RmsNorm, usize)>,
-    /// Whether the kernel makes outputs of pairs by itself.
-    pub pairs: bool,
-    /// Whether the weight is decoded first, for a plain product instead of the kernel.
-    pub decoded: bool,
-}
-
-impl Choice {
-    /// A kernel that only multiplies.
-    pub fn plain(kernel: Kernel, rows: usize, tokens: usize) -> Self {
-        Choice { kernel, rows, tokens, norm: None, pairs: false, decoded: false }
-    }
-}
-
-/// What a lane takes of a weight's row at a time, by the provider that loads it, and how many of these a row has.
-pub(super) fn spans(weight: &PackedWeight<'_>) -> (&'static str, usize) {
-    match weight.format.shares_scales() && weight.groups.is_multiple_of(2) {
-        true => ("load/pairs", weight.groups / 2),
-        false => ("load/groups", weight.groups),
-    }
-}
-
-/// Lanes that share `n` pieces of a row: as many as there are, up to a whole subgroup, so that none of its lanes idle.
-pub(super) fn shared_lanes(cx: &Lowering<'_>, n: usize) -> u32 {
-    let subgroup = cx.caps.subgroup.map_or(32, |(_, max)| max.clamp(32, 64));
-    (n.next_power_of_two() as u32).clamp(8, subgroup)
-}
-
-/// Chooses the kernel of a product.
-fn choose(op: &MatMul, cx: &Lowering<'_>, weight: &PackedWeight<'_>) -> Choice {
-    let (tokens, k) = (cx.inputs[0].rows(), cx.inputs[0].columns());
-    let whole_groups = k.is_multiple_of(GROUP);
-    let x_provider = if whole_groups { "load/x_quads" } else { "load/x_scalars" };
-    match cx.caps.width {
-        // Measured on lavapipe: barriers and workgroup memory lose; a lane that owns whole rows wins. For one token four
-        // rows a lane decode a quarter faster than one.
-        Width::Narrow => {
-            let broadcast = whole_groups && cx.caps.subgroup_at_least(8);
-            let x_provider = if broadcast { "load/x_broadcast" } else { x_provider };
-            let kernel = |shader| Kernel::new(shader).provider(weight.provider());
-            if tokens == 1 {
-                // A dispatch costs as much as 300 000 weights there, so norms and pairs are worth having in one.
-                let whole_pairs = weight.operand.chunks.iter().all(|rows| rows.start % 2 + rows.len() % 2 == 0);
-                let fused = whole_groups && (whole_pairs || !op.paired);
-                let x_provider = match x_provider {
-                    "load/x_broadcast" if fused && op.norm.is_some() => "load/x_broadcast_normed",
-                    "load/x_quads" if fused && op.norm.is_some() => "load/x_quads_normed",
-                    plain => plain,
-                };
-                let sums = if fused && op.paired { "mat_vec/paired" } else { "mat_vec/single" };
-                let norm = op.norm.clone().filter(|_| fused).map(|norm| (norm, cx.inputs[2].value));
-                let kernel = kernel("mat_vec_rows").provider(x_provider).provider(sums);
-                return Choice { norm, pairs: fused, ..Choice::plain(kernel, 32, 1) };
-            }
-            let cols = tokens.next_power_of_two().min(8);
-            let kernel = kernel("mat_mul_rows").provider(x_provider).constant("COLS", cols as u32);
-            Choice { decoded: decodes(cx, weight, tokens), ..Choice::plain(kernel, 8, cols) }
-        }
-        // By reasoning: up to eight tokens the weights' bytes bound the time and each should be read once. Activations are
-        // loaded once for four rows, unless too few workgroups were left to fill a device.
-        Width::Wide if tokens == 1 => {
-            let rows = if weight.operand.rows() >= 2048 { 4 } else { 2 };
-            let (span, spans) = spans(weight);
-            let kernel = Kernel::new("mat_vec").provider(weight.provider()).provider(span).provider(x_provider);
-            let kernel = kernel.constant("ROWS", rows as u32);
-            Choice::plain(cx.reduction(kernel, shared_lanes(cx, spans)), rows, 1)
-        }
-        Width::Wide if tokens <= 8 => {
-            let cols = tokens.next_power_of_two();
-            // Four rows of f32 or f16 would take all registers.
-            let rows = if weight.format.quants > 32 && weight.format.unit == GROUP { 2 } else { 4 };
-            let kernel = Kernel::new("mat_vec_few").provider(weight.provider()).provider(x_provider);
-            let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
-            Choice::plain(cx.reduction(kernel, shared_lanes(cx, weight.groups)), rows, cols)
-        }
-        // By reasoning: few tokens would leave half of a tile of 64 empty.
-        Width::Wide => {
-            let down = if tokens <= 32 { 1 } else { 2 };
-            let kernel = Kernel::new("mat_mul").provider(weight.provider()).provider(x_provider);
-            let kernel = kernel.provider("product/float").provider("product/tiles");
-            let kernel = kernel.constant("ACROSS", 2).constant("DOWN", down);
-            Choice::plain(kernel, 128, 32 * down as usize)
-        }
-    }
 }
