@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use wavelane::generate::{Engine, Options, Request, Sampling, Sequence, StopRules};
 use wavelane::models::LanguageModel;
+use wavelane::plan::passes::Precision;
 use wavelane::session::Device;
 use wavelane::{DType, Result};
 
@@ -17,6 +18,9 @@ pub struct DeviceFlags {
     /// A part of an adapter's name, its number, or 'cpu' for the reference.
     #[arg(long, env = "WAVELANE_DEVICE", value_name = "NAME|INDEX|cpu")]
     device: Option<String>,
+    /// Use what wgpu calls experimental: matrices that subgroups multiply together. Try --check first.
+    #[arg(long)]
+    experimental: bool,
 }
 
 impl DeviceFlags {
@@ -27,7 +31,8 @@ impl DeviceFlags {
 
     /// Opens the device.
     pub fn open(&self) -> Result<Device> {
-        Device::open(self.device.as_deref().filter(|name| !name.is_empty()))
+        let name = self.device.as_deref().filter(|name| !name.is_empty());
+        if self.experimental { Device::open_experimental(name) } else { Device::open(name) }
     }
 }
 
@@ -44,6 +49,9 @@ pub struct ModelFlags {
     /// Element type of the key-value cache [default: f16 on a GPU, f32 on the CPU].
     #[arg(long)]
     pub cache: Option<Cache>,
+    /// In which numbers products multiply; all but f32 trade accuracy for speed where the device has the means.
+    #[arg(long, default_value = "f32")]
+    pub precision: Numbers,
     /// Most prompt tokens of one step, a power of two.
     #[arg(long, value_name = "N", default_value_t = Options::default().chunk)]
     pub chunk: usize,
@@ -54,6 +62,27 @@ pub struct ModelFlags {
 pub enum Cache {
     F16,
     F32,
+}
+
+/// Numbers in which products multiply.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Numbers {
+    /// f32 throughout.
+    F32,
+    /// Prompts may round to f16 and sum a few products in it.
+    F16,
+    /// Activations become bytes with a scale for every 32.
+    Int8,
+}
+
+impl From<Numbers> for Precision {
+    fn from(numbers: Numbers) -> Self {
+        match numbers {
+            Numbers::F32 => Precision::F32,
+            Numbers::F16 => Precision::F16,
+            Numbers::Int8 => Precision::Int8,
+        }
+    }
 }
 
 impl ModelFlags {
@@ -69,7 +98,7 @@ impl ModelFlags {
     /// How sequences are run.
     pub fn options(&self) -> Options {
         let cache = self.cache.map(|c| if let Cache::F16 = c { DType::F16 } else { DType::F32 });
-        Options { context: self.ctx, cache, chunk: self.chunk }
+        Options { context: self.ctx, cache, precision: self.precision.into(), chunk: self.chunk }
     }
 }
 

@@ -12,6 +12,17 @@ pub enum Width {
     Narrow,
 }
 
+/// The size of square matrices that a subgroup multiplies together, by the type of their elements; sums are in f32. Nothing
+/// where there are none, or none that may be relied on: no software device has them, so that kernels on them are proven on a
+/// device itself or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cooperative {
+    /// Of f16: 8 or 16.
+    pub half: Option<u32>,
+    /// Of f32: 8.
+    pub float: Option<u32>,
+}
+
 /// Limits and features of a device that lowering and memory planning depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Caps {
@@ -27,6 +38,10 @@ pub struct Caps {
     pub max_grid: u32,
     /// Smallest and largest subgroup size, where subgroup operations exist.
     pub subgroup: Option<(u32, u32)>,
+    /// Whether shaders may compute in f16.
+    pub half: bool,
+    /// Matrices that subgroups multiply together.
+    pub cooperative: Cooperative,
     /// Which family of kernels suits.
     pub width: Width,
 }
@@ -41,8 +56,16 @@ impl Caps {
             uniform_align: 256,
             max_grid: 65535,
             subgroup: None,
+            half: false,
+            cooperative: Cooperative::default(),
             width: Width::Wide,
         }
+    }
+
+    /// Subgroups of a workgroup of `lanes`: the fewest and the most, where every workgroup is whole subgroups.
+    pub fn subgroups_of(&self, lanes: u32) -> Option<(u32, u32)> {
+        let (min, max) = self.subgroup.filter(|(min, max)| *min > 0 && lanes.is_multiple_of(*max))?;
+        Some((lanes / max, lanes / min))
     }
 
     /// Whether every subgroup has at least `lanes` invocations.

@@ -69,6 +69,9 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "conv_tiles",
     "conv_transpose",
     "conv_winograd",
+    "cooperative/float_8",
+    "cooperative/half_16",
+    "cooperative/half_8",
     "cumulative",
     "deform_columns",
     "dense_attention",
@@ -113,10 +116,12 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "load/quads",
     "load/x_broadcast",
     "load/x_broadcast_normed",
+    "load/x_bytes",
     "load/x_quads",
     "load/x_quads_normed",
     "load/x_scalars",
     "mat_mul",
+    "mat_mul_cooperative",
     "mat_mul_decode",
     "mat_mul_pairs",
     "mat_mul_rows",
@@ -137,6 +142,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "pool_max",
     "pool_sum",
     "product/float",
+    "product/half",
     "product/int",
     "product/left_quads",
     "product/left_scalars",
@@ -151,6 +157,8 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "product/rows_broadcast",
     "product/scaled",
     "product/tiles",
+    "product/totals_float",
+    "product/totals_half",
     "quantize_rows",
     "quantized_mat_mul",
     "random",
@@ -190,9 +198,10 @@ pub fn file(stem: &str) -> Option<&'static str> {
 pub fn link(kernel: &Kernel) -> Result<String> {
     let invalid = |what: String| Error::invalid(format!("kernel {kernel}"), what);
     let mut text = prelude(kernel);
-    let mut defined = BTreeSet::new();
+    let (mut defined, mut enabled) = (BTreeSet::new(), BTreeSet::new());
     let mut add = |stem: &str, text: &mut String| {
         let source = file(stem).ok_or_else(|| invalid(format!("there is no shader file '{stem}'")))?;
+        let source = extensions(source, &mut enabled);
         if let Some(name) = definitions(source).find(|name| !defined.insert(*name)) {
             return Err(invalid(format!("'{name}' of '{stem}' is defined twice")));
         }
@@ -207,12 +216,24 @@ pub fn link(kernel: &Kernel) -> Result<String> {
     let mut items: Vec<&str> = LIBRARY.iter().flat_map(|stem| self::items(file(stem).unwrap_or_default())).collect();
     loop {
         let used = |item: &&str| definitions(item).any(|name| calls(&text, name));
-        let Some(at) = items.iter().position(used) else { return Ok(text) };
+        let Some(at) = items.iter().position(used) else { break };
         let item = items.remove(at);
         if let Some(name) = definitions(item).find(|name| !defined.insert(*name)) {
             return Err(invalid(format!("'{name}' is defined twice")));
         }
         let _ = write!(text, "\n{item}");
+    }
+    Ok(enabled.into_iter().map(|line| format!("{line}\n")).collect::<String>() + &text)
+}
+
+/// A file's text behind the lines with which it begins by naming extensions of the language, which must be a module's first.
+fn extensions<'a>(source: &'a str, enabled: &mut BTreeSet<&'a str>) -> &'a str {
+    match source.split_once('\n') {
+        Some((line, rest)) if line.starts_with("enable ") => {
+            enabled.insert(line);
+            extensions(rest, enabled)
+        }
+        _ => source,
     }
 }
 

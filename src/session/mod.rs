@@ -28,12 +28,24 @@ impl Device {
     /// # Errors
     /// [`crate::Error::NoDevice`] and [`crate::Error::Device`], as [`Gpu::open`].
     pub fn open(name: Option<&str>) -> Result<Self> {
+        Self::open_by(name, Gpu::open)
+    }
+
+    /// Like [`Device::open`], with what [`Gpu::open_experimental`] adds.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_experimental(name: Option<&str>) -> Result<Self> {
+        Self::open_by(name, Gpu::open_experimental)
+    }
+
+    fn open_by(name: Option<&str>, open: fn(&DeviceChoice) -> Result<Gpu>) -> Result<Self> {
         let choice = match name {
             None => DeviceChoice::Best,
             Some("cpu") => return Ok(Device::Cpu),
             Some(name) => name.parse().map_or_else(|_| DeviceChoice::Name(name.into()), DeviceChoice::Index),
         };
-        Gpu::open(&choice).map(Device::Gpu)
+        open(&choice).map(Device::Gpu)
     }
 
     /// The adapter's name, or `cpu`.

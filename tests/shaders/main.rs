@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use wavelane::graph::Graph;
-use wavelane::kernel::caps::{Caps, Width};
+use wavelane::kernel::caps::{Caps, Cooperative, Width};
 use wavelane::kernel::{Dispatch, Kernel, linker};
 use wavelane::ops::Op;
 use wavelane::plan;
@@ -26,7 +26,19 @@ fn profiles() -> Vec<Caps> {
     let subgroups = [None, Some((4, 4)), Some((8, 8)), Some((8, 32)), Some((32, 32)), Some((64, 64)), Some((64, 128))];
     let caps = |width, subgroup| Caps { width, subgroup, ..Caps::plain() };
     let of = |width| subgroups.map(|s| caps(width, s));
-    [of(Width::Wide), of(Width::Narrow)].concat()
+    // Matrices that subgroups multiply together, as GPUs of several makers list them.
+    let matrices = [
+        ((32, 32), None, None),
+        ((32, 64), Some(16), None),
+        ((32, 32), Some(16), None),
+        ((32, 32), Some(8), Some(8)),
+        ((64, 64), None, Some(8)),
+    ];
+    let with = |(subgroup, half, float)| {
+        let cooperative = Cooperative { half, float };
+        Caps { half: true, cooperative, ..caps(Width::Wide, Some(subgroup)) }
+    };
+    [of(Width::Wide).to_vec(), of(Width::Narrow).to_vec(), matrices.map(with).to_vec()].concat()
 }
 
 /// Graphs of every op in every way that lowering distinguishes; those of one op lie in the file of its kind.
@@ -104,7 +116,10 @@ fn every_variant_is_valid_and_translates() {
             std::fs::write(folder.join(format!("{name}-{number}.wgsl")), &source).unwrap();
         }
         let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{kernel}: {}", e.emit_to_string(&source)));
-        let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        let capabilities = Capabilities::SUBGROUP
+            | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+            | Capabilities::SHADER_FLOAT16
+            | Capabilities::COOPERATIVE_MATRIX;
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         let info = validator
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
@@ -141,7 +156,11 @@ fn translate(kernel: &Kernel, module: &naga::Module, info: &naga::valid::ModuleI
         .unwrap_or_else(|e| panic!("{kernel} to MSL: {e}"));
     assert!(text.contains("kernel void"), "{kernel}");
 
-    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, fake_missing_bindings: true, ..Default::default() };
+    // DX12 has no such matrices.
+    if kernel.shader == "mat_mul_cooperative" {
+        return;
+    }
+    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, fake_missing_bindings: true, ..Default::default() };
     let mut text = String::new();
     let pipeline = hlsl::PipelineOptions::default();
     hlsl::Writer::new(&mut text, &options, &pipeline)

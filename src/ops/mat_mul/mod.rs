@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use self::kernels::choose;
-pub(super) use self::kernels::{Choice, shared_lanes, spans, stored_sums};
+pub(super) use self::kernels::{Choice, choose_of_bytes};
 use super::tail::{self, Applied};
 use super::{BatchMatMul, Input, Lowering, Operand, RmsNorm, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
@@ -27,6 +27,8 @@ pub struct MatMul {
     /// Whether the weight is `[2 N, K]` and its rows 2n and 2n + 1 make two sums for output n, operands 0 and 1 of the tail:
     /// a gated unit in one product (Shazeer 2020, arXiv:2002.05202).
     pub paired: bool,
+    /// Whether operands may be rounded to f16, and up to 16 products at a time summed in it.
+    pub half: bool,
     /// What is applied to each sum (its operand 0) before it is stored.
     pub tail: Expr,
 }
@@ -34,7 +36,7 @@ pub struct MatMul {
 impl MatMul {
     /// A product without a norm or a tail.
     pub fn plain() -> Self {
-        MatMul { norm: None, paired: false, tail: Expr::operand(0) }
+        MatMul { norm: None, paired: false, half: false, tail: Expr::operand(0) }
     }
 
     /// The operands before those of the tail.
@@ -91,24 +93,26 @@ impl Rule for MatMul {
         let (x, weight) = (self.left(&inputs)?, inputs[1].weight()?);
         let shape = self.out_shape(&x, weight);
         let tail = Applied::new(&self.tail, &inputs[self.own_operands()..], &shape, shape.len() - 1)?;
-        let sums = products(&x, weight, |product| product)?;
+        let sums = products(&x, weight, |x, w| x * w)?;
         let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums).float());
         Ok(vec![Tensor::f32(&shape, values.collect())?])
     }
 
     /// The error of a sum of K products is [`sum_error`] of the sum of their magnitudes (three roundings more for
-    /// dequantising, two for a norm whose factor comes after the sum, which adds its own error); the tail passes it on.
+    /// dequantising, two for a norm whose factor comes after the sum, which adds its own error), with that of [`half_error`]
+    /// where products may be in f16; the tail passes it on.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let (x, weight) = (self.left(inputs)?, inputs[1].weight()?);
         let shape = self.out_shape(&x, weight);
         let tail = Applied::new(&self.tail, &inputs[self.own_operands()..], &shape, shape.len() - 1)?;
-        let sums = products(&x, weight, |product| product)?;
-        let magnitudes = products(&x, weight, f32::abs)?;
-        let error = match self.norm {
+        let sums = products(&x, weight, |x, w| x * w)?;
+        let relative = match self.norm {
             Some(_) => sum_error(weight.columns() + 5) + RmsNorm::relative_error(weight.columns()),
             None => sum_error(weight.columns() + 3),
         };
-        let errors: Vec<f32> = magnitudes.iter().map(|m| error * m).collect();
+        let half = self.half;
+        let error = |x: f32, w: f32| relative * (x * w).abs() + if half { half_error(x, w) } else { 0.0 };
+        let errors = products(&x, weight, error)?;
         let each = sums.chunks_exact(self.sums()).zip(errors.chunks_exact(self.sums()));
         Ok(vec![Tolerance::Absolute(each.enumerate().map(|(i, (sums, errors))| tail.bound_of(i, sums, errors)).collect())])
     }
@@ -120,7 +124,7 @@ impl Rule for MatMul {
             x = cx.scratch(DType::F32, &[x.rows(), x.columns()]);
             cx.emit(norm.dispatch(cx, &cx.inputs[0], &cx.inputs[2], &x));
         }
-        lower_product(cx, &choice, &[x], 1, self.sums(), &self.tail, self.own_operands())
+        lower_product(cx, &choice, &x, 1, self.sums(), &self.tail, self.own_operands())
     }
 
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
@@ -128,12 +132,12 @@ impl Rule for MatMul {
     }
 }
 
-/// Emits the product of the operands `left` with the weight, which is the input `at`, and applies `tail` to every `sums` sums
+/// Emits the product of the rows `x` with the weight, which is the input `at`, and applies `tail` to every `sums` sums
 /// beside each other; its operands are the inputs from `others` on.
 pub(super) fn lower_product(
     cx: &mut Lowering<'_>,
     choice: &Choice,
-    left: &[Operand],
+    x: &Operand,
     at: usize,
     sums: usize,
     tail: &Expr,
@@ -143,10 +147,10 @@ pub(super) fn lower_product(
     let others = &cx.inputs[others..];
     let tail = tail::lower_given(tail, sums as u32, others, &out, out.shape.len() - 1)?;
     if sums == 1 || choice.pairs {
-        return multiply(cx, choice, left, at, &out, tail, others);
+        return multiply(cx, choice, x, at, &out, tail, others);
     }
     let parts = cx.scratch(DType::F32, &[out.rows(), cx.inputs[at].rows()]);
-    multiply(cx, choice, left, at, &parts, Expr::operand(0).into(), &[])?;
+    multiply(cx, choice, x, at, &parts, Expr::operand(0).into(), &[])?;
     let grid = linear_grid(out.len().div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
     let params = vec![out.len() as u32, out.columns() as u32];
     let dispatch = Dispatch::new(Kernel::new("mat_mul_pairs").tail(tail), params, grid);
@@ -183,14 +187,14 @@ fn emit_decoding(cx: &mut Lowering<'_>) -> Result<Operand> {
 fn multiply(
     cx: &mut Lowering<'_>,
     choice: &Choice,
-    left: &[Operand],
+    x: &Operand,
     at: usize,
     out: &Operand,
     tail: Tail,
     others: &[Operand],
 ) -> Result<()> {
     if choice.decoded {
-        return emit_decoded(cx, &left[0], out, tail, others);
+        return emit_decoded(cx, x, out, tail, others);
     }
     let weight = cx.weight(at)?;
     let (tokens, columns) = (out.rows(), weight.operand.columns());
@@ -204,9 +208,12 @@ fn multiply(
         }
         params.extend(choice.norm.as_ref().map(|(norm, _)| norm.epsilon.to_bits()));
         let dispatch = Dispatch::new(choice.kernel.clone().tail(tail.clone()), params, [across as u32, down as u32, 1]);
-        let mut dispatch = left.iter().fold(dispatch, |d, operand| d.read(operand.value)).write(out.value);
+        let mut dispatch = dispatch.read(x.value).write(out.value);
         if let Some((_, gain)) = choice.norm {
             dispatch = dispatch.constant(gain);
+        }
+        if let Some(scales) = choice.scales {
+            dispatch = dispatch.read(scales);
         }
         dispatches.push(tail::bind(dispatch.weight(weight.operand.value, chunk, weight.planes()), others));
     }
@@ -214,12 +221,20 @@ fn multiply(
     Ok(())
 }
 
-/// `sum_k f(x[t, k] * weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
-pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Result<Vec<f32>> {
+/// What a product in f16 may be off besides, in a sum of 16: both operands and up to 17 sums are rounded to 11 bits, and either
+/// operand or the sum may become zero below the normal numbers.
+fn half_error(x: f32, w: f32) -> f32 {
+    const ROUNDING: f32 = 1.0 / 2048.0;
+    const LEAST: f32 = 1.0 / 16384.0;
+    19.0 * ROUNDING * (x * w).abs() + LEAST * (x.abs() + w.abs() + 1.0)
+}
+
+/// `sum_k f(x[t, k], weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
+pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Vec<f32>> {
     let (k, n) = (weight.columns(), weight.rows());
     let tokens = x.len() / k.max(1);
     let x = x.as_f32()?;
-    let sum = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + f(x * w));
+    let sum = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + f(*x, *w));
     let mut by_row = vec![0.0; tokens * n];
     by_row.par_chunks_mut(tokens.max(1)).enumerate().try_for_each_init(
         || vec![0.0; k],
