@@ -48,6 +48,8 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "conv",
     "conv/f32",
     "conv/i32",
+    "conv/inside_each",
+    "conv/inside_kept",
     "conv/pointwise",
     "conv/runs_quads",
     "conv/runs_scalars",
