@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts/test.sh: everything that must hold before a commit. Installs two software Vulkan drivers (lavapipe, SwiftShader),
-# fetches the fixtures, then checks format, lints and documentation and runs all tests. Debian and Ubuntu.
+# scripts/test.sh: everything that must hold before a commit. Installs two software Vulkan drivers (lavapipe, SwiftShader) and
+# spirv-val, fetches the fixtures, then checks format, lints and documentation and runs all tests. Debian and Ubuntu.
 #
 # SwiftShader comes with Debian's `chromium`. Elsewhere set WAVELANE_SWIFTSHADER_ICD to a `vk_swiftshader_icd.json` with
 # `libvk_swiftshader.so` beside it; Google Chrome's package has both in /opt/google/chrome.
@@ -86,11 +86,15 @@ fetch_fixtures() {
   if [ -f scripts/fetch_tokenizer_goldens.sh ]; then bash scripts/fetch_tokenizer_goldens.sh "$cache/ggml-vocab"; fi
 }
 
+# For the test that holds the SPIR-V of every kernel against the specification.
+install_spirv_tools() { has spirv-val || apt_install "spirv-val is missing" spirv-tools; }
+
 document() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features cli; }
 
-export WAVELANE_CACHE=$cache WAVELANE_REQUIRE_MODELS=1
+export WAVELANE_CACHE=$cache WAVELANE_REQUIRE_MODELS=1 WAVELANE_REQUIRE_SPIRV_VAL=1
 trap report EXIT
 step "tools" need_rust
+step "tools: spirv-val" install_spirv_tools
 step "drivers: install" install_drivers
 step "drivers: devices" use_drivers
 step "fixtures" fetch_fixtures

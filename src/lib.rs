@@ -5,6 +5,8 @@
 pub mod dtype;
 pub mod error;
 pub mod formats;
+#[cfg(feature = "gate")]
+pub mod gate;
 #[cfg(feature = "text")]
 pub mod generate;
 pub mod gpu;

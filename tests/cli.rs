@@ -170,7 +170,8 @@ fn kernels_are_listed_and_written_without_a_device() {
     let Some(model) = model() else { return };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shaders");
     let _ = std::fs::remove_dir_all(&folder);
-    let text = stdout(&bare(&["shaders", &model, "mat_", "q4_1", "--dump", folder.to_str().unwrap()]));
+    let folder_name = folder.to_str().unwrap();
+    let text = stdout(&bare(&["shaders", &model, "--only", "mat_", "--only", "q4_1", "--dump", folder_name]));
     for kernel in ["mat_vec+load/q4_1", "mat_vec_few+load/q4_1", "mat_mul+load/q4_1"] {
         assert!(text.contains(kernel), "{kernel} is not in\n{text}");
     }
@@ -179,8 +180,46 @@ fn kernels_are_listed_and_written_without_a_device() {
         std::fs::read_dir(&folder).unwrap().map(|e| std::fs::read_to_string(e.unwrap().path()).unwrap()).collect();
     assert_eq!(written.len(), text.lines().count());
     assert!(written.iter().all(|text| text.contains("fn main(")));
-    let narrow = stdout(&run(&["shaders", &model, "mat_vec", "--profile", "narrow"]));
+    let narrow = stdout(&run(&["shaders", &model, "--only", "mat_vec", "--profile", "lavapipe"]));
     assert!(narrow.contains("mat_vec_rows"), "{narrow}");
+    let checked = bare(&["shaders", &model, "--check"]);
+    assert_eq!(stdout(&checked), "");
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("kernels keep to what "), "{checked:?}");
+}
+
+#[test]
+fn kernels_of_every_op_are_measured_without_a_device() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spirv");
+    let _ = std::fs::remove_dir_all(&folder);
+    let arguments = ["shaders", "--only", "mat_vec+load/q4_k", "--profile", "nvidia", "--json", "--as", "spirv", "--dump"];
+    let reports = json(&bare(&[&arguments[..], &[folder.to_str().unwrap()]].concat()));
+    let reports = reports.as_array().unwrap();
+    assert!(!reports.is_empty());
+    for report in reports {
+        assert_eq!(report["profiles"], serde_json::json!(["nvidia"]));
+        assert_eq!(report["loops_of_unknown_bounds"], 1);
+        assert!(report["per_iteration_of_these"]["load16"].as_u64().unwrap() > 0, "{report}");
+        assert!(report["targets"].as_object().unwrap().values().all(|verdict| verdict == "translated"), "{report}");
+    }
+    let written: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| std::fs::read(e.unwrap().path()).unwrap()).collect();
+    assert_eq!(written.len(), reports.len());
+    assert!(written.iter().all(|bytes| bytes.starts_with(&0x0723_0203_u32.to_le_bytes())));
+    let (code, said) = failure(&run(&["shaders", "--profile", "abacus"]));
+    assert!(code == 2 && said.contains("the devices are wide, ") && said.contains("swiftshader"), "{said}");
+}
+
+#[test]
+fn a_cost_that_rose_fails_the_check() {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/shader_costs.txt");
+    let text = std::fs::read_to_string(table).unwrap();
+    let (name, costs) = text.lines().find(|line| line.starts_with("arg_max")).unwrap().split_once('\t').unwrap();
+    let cheaper = text.replace(&format!("{name}\t{costs}"), &format!("{name}\t"));
+    let table = file("cheaper.txt", cheaper.as_bytes());
+    let output = bare(&["shaders", "--check", "--table", table.to_str().unwrap()]);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(5), "{printed}");
+    assert!(printed.lines().count() > 2 && printed.lines().all(|line| line.starts_with(name)), "{printed}");
+    assert!(printed.contains(": loop.ints rose from 0 to "), "{printed}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["ops"],
     &["graph"],
     &["plan"],
-    &["gpu"],
+    &["gate", "gpu"],
     &["session"],
     &["formats"],
     &["models", "onnx"],
@@ -79,6 +79,7 @@ fn documents_name_files_that_exist() {
         "docs/architecture.md",
         "docs/recipes.md",
         "docs/benchmarks.md",
+        "docs/gate.md",
         "docs/gpu-cost.md",
         "docs/onnx.md",
     ];

@@ -2,9 +2,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use wavelane::generate::{Engine, Options, Request, Sampling, Sequence, StopRules};
+use wavelane::gpu::Budget;
 use wavelane::models::LanguageModel;
 use wavelane::plan::passes::Precision;
 use wavelane::session::Device;
@@ -21,7 +23,16 @@ pub struct DeviceFlags {
     /// Use what wgpu calls experimental: matrices that subgroups multiply together. Try --check first.
     #[arg(long)]
     experimental: bool,
+    /// Do not time kernels against one another before their first use.
+    #[arg(long)]
+    no_tune: bool,
+    /// Choose kernels as a file says that 'wavelane tune --export' wrote, and learn nothing new.
+    #[arg(long, value_name = "FILE")]
+    choices: Option<PathBuf>,
 }
+
+/// The time that a start may spend on timing kernels; the next one goes on where it ended.
+const TUNING: Duration = Duration::from_secs(1);
 
 impl DeviceFlags {
     /// Whether the choice is left to the library.
@@ -31,8 +42,22 @@ impl DeviceFlags {
 
     /// Opens the device.
     pub fn open(&self) -> Result<Device> {
+        let tuning = if self.no_tune { Duration::ZERO } else { TUNING };
+        self.open_with(Budget { tuning, ..Budget::default() })
+    }
+
+    /// Opens the device, with so much time for learning about it.
+    pub fn open_with(&self, budget: Budget) -> Result<Device> {
         let name = self.device.as_deref().filter(|name| !name.is_empty());
-        if self.experimental { Device::open_experimental(name) } else { Device::open(name) }
+        let open = if self.experimental { Device::open_experimental } else { Device::open_with };
+        let Some(choices) = &self.choices else { return open(name, budget) };
+        let device = open(name, Budget { proving: Duration::ZERO, tuning: Duration::ZERO })?;
+        if let Device::Gpu(gpu) = &device
+            && let Some(record) = gpu.record()
+        {
+            record.import(choices)?;
+        }
+        Ok(device)
     }
 }
 

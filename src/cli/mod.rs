@@ -16,6 +16,7 @@ mod saliency;
 mod score;
 mod shaders;
 mod vad;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -50,11 +51,13 @@ enum Command {
     Saliency(saliency::Saliency),
     /// Tell when somebody speaks in a sound.
     Vad(vad::Vad),
+    /// Compare every kernel with the reference on this device, and strike those that are wrong.
+    Verify(verify::Verify),
     /// List the devices.
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
     Inspect(inspect::Inspect),
-    /// Show the kernels that a language model is made of.
+    /// Show kernels, what they cost and whether they keep to the limits of devices.
     Shaders(shaders::Shaders),
 }
 
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Ocr(command) => command.execute(),
         Command::Saliency(command) => command.execute(),
         Command::Vad(command) => command.execute(),
+        Command::Verify(command) => command.execute(),
         Command::Devices(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Shaders(command) => command.execute(),

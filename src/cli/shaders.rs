@@ -1,95 +1,217 @@
-//! `wavelane shaders`: the kernels that a language model's steps are made of, as the text that a device compiles. Needs no device.
+//! `wavelane shaders`: kernels as the text that a device compiles, and what can be said of them without a device.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use wavelane::gate::{self, Count, Profile, Report, Shader, Table, Target, profiles};
 use wavelane::generate::Options;
-use wavelane::kernel::caps::Width;
 use wavelane::kernel::{Caps, Kernel, linker};
 use wavelane::models::{LanguageModel, Outputs};
+use wavelane::plan::Plan;
 use wavelane::session::pages::CacheShape;
 use wavelane::{DType, Error, Result};
 
 use super::End;
 use super::debug::step_plan;
-use super::output::print;
+use super::output::{print, say};
 
 /// Arguments of `shaders`.
 #[derive(Args)]
 pub struct Shaders {
-    /// A GGUF file.
-    model: PathBuf,
-    /// Only kernels with all of these words in their names.
-    words: Vec<String>,
-    /// Which kind of device the steps are planned for.
-    #[arg(long, default_value = "wide")]
-    profile: Profile,
-    /// Write the WGSL of each kernel into this folder, which is made where it does not exist.
+    /// A GGUF file, for the kernels of its steps; without one, every kernel that the planner may pick for any op and device.
+    #[arg(conflicts_with = "update")]
+    model: Option<PathBuf>,
+    /// Only kernels with this in their names; may be repeated, and then all must be.
+    #[arg(long, value_name = "WORD")]
+    only: Vec<String>,
+    /// Only kernels that are picked for this device [default for a model: rdna].
+    #[arg(long, value_name = "NAME", value_parser = profile)]
+    profile: Option<Profile>,
+    /// Print everything that is known, as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write the text of each kernel into this folder, which is made where it does not exist.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
+    /// The language of what is written.
+    #[arg(long = "as", value_name = "LANGUAGE", default_value = "wgsl", requires = "dump")]
+    language: Language,
+    /// Fail where a kernel breaks a limit of a device that it is picked for, cannot be translated or, without a model, departs from
+    /// the table of costs.
+    #[arg(long, conflicts_with_all = ["only", "profile", "json", "dump"])]
+    check: bool,
+    /// Write the table of costs.
+    #[arg(long, conflicts_with_all = ["only", "profile", "json", "dump", "check"])]
+    update: bool,
+    /// The table of costs.
+    #[arg(long, value_name = "FILE", default_value = gate::PATH)]
+    table: PathBuf,
 }
 
-/// Kinds of devices.
+/// A language of shaders.
 #[derive(Clone, Copy, ValueEnum)]
-enum Profile {
-    /// The least that a GPU offers.
-    Plain,
-    /// A GPU with subgroups of 32 or 64.
-    Wide,
-    /// A CPU that runs shaders, with subgroups of 8.
-    Narrow,
+enum Language {
+    Wgsl,
+    Spirv,
+    Msl,
+    Hlsl,
+    GlslEs,
 }
 
-impl Profile {
-    fn caps(self) -> Caps {
+impl Language {
+    /// What WGSL is translated into.
+    fn target(self) -> Option<Target> {
         match self {
-            Profile::Plain => Caps::plain(),
-            Profile::Wide => Caps { subgroup: Some((32, 64)), ..Caps::plain() },
-            Profile::Narrow => Caps { width: Width::Narrow, subgroup: Some((8, 8)), ..Caps::plain() },
+            Language::Wgsl => None,
+            Language::Spirv => Some(Target::Spirv),
+            Language::Msl => Some(Target::Msl),
+            Language::Hlsl => Some(Target::Hlsl),
+            Language::GlslEs => Some(Target::GlslEs),
         }
     }
+}
+
+/// The profile of that name, or a list of all.
+fn profile(name: &str) -> Result<Profile, String> {
+    let profiles = profiles::all();
+    let names = || profiles.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>().join(", ");
+    profiles.iter().find(|profile| profile.name == name).cloned().ok_or_else(|| format!("the devices are {}", names()))
 }
 
 impl Shaders {
     /// Runs the command.
     pub fn execute(self) -> Result<End> {
-        let kernels = self.kernels()?;
-        let wanted = kernels.iter().filter(|(kernel, _)| {
-            let name = kernel.to_string();
-            self.words.iter().all(|word| name.contains(word.as_str()))
-        });
+        let profiles = match (&self.profile, &self.model) {
+            (Some(profile), _) => vec![profile.clone()],
+            (None, Some(_)) if !self.check => vec![profile("rdna").map_err(Error::Request)?],
+            (None, _) => profiles::all(),
+        };
+        let mut variants = match &self.model {
+            Some(model) => gate::variants_of(&profiles, plans(model, self.check)?)?,
+            None => gate::variants(&profiles)?,
+        };
+        variants.retain(|variant| self.wants(&variant.name()));
+        let reports = gate::reports(variants)?;
+        if self.check || self.update {
+            return self.gate(&reports, &profiles);
+        }
+        self.list(&reports, &profiles)?;
         if let Some(folder) = &self.dump {
             std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-        }
-        for (number, (kernel, dispatches)) in wanted.enumerate() {
-            print(format_args!("{number:3}  {dispatches:5} dispatches  {kernel}\n"))?;
-            if let Some(folder) = &self.dump {
-                write(folder, number, kernel)?;
-            }
+            reports.iter().enumerate().try_for_each(|(number, report)| self.write(folder, number, &report.variant.kernel))?;
         }
         Ok(End::Done)
     }
 
-    /// The kernels of steps with one token, with several and with a whole chunk of a prompt, and in how many of their dispatches each is.
-    fn kernels(&self) -> Result<BTreeMap<Kernel, usize>> {
-        let model = LanguageModel::open(&self.model)?;
-        let options = Options::default();
-        let cache = CacheShape { slots: 1, context: options.context_of(&model)? };
-        let (graph, _) = model.graph(&cache, DType::F16)?;
-        let mut kernels = BTreeMap::new();
-        for tokens in [1, 2, 8, options.chunk.min(cache.context.next_power_of_two())] {
-            let plan = step_plan(&graph, tokens, 1, Outputs::BEST, &self.profile.caps())?;
-            plan.dispatches().for_each(|d| *kernels.entry(d.kernel.clone()).or_default() += 1);
+    fn wants(&self, name: &str) -> bool {
+        self.only.iter().all(|word| name.contains(word.as_str()))
+    }
+
+    /// Checks everything, or writes the table and checks the rest.
+    fn gate(&self, reports: &[Report], profiles: &[Profile]) -> Result<End> {
+        let mut found = gate::problems(reports, profiles);
+        let computed = Table::of(reports)?;
+        if self.update {
+            std::fs::write(&self.table, computed.to_string()).map_err(|e| Error::io(&self.table, e))?;
+        } else if self.model.is_none() {
+            let text = std::fs::read_to_string(&self.table).map_err(|e| Error::io(&self.table, e))?;
+            found.extend(Table::parse(&text)?.departures(&computed));
         }
-        Ok(kernels)
+        for problem in &found {
+            print(format_args!("{problem}\n"))?;
+        }
+        if !found.is_empty() {
+            return Err(Error::Check(format!("{} of the above; where a cost is meant: wavelane shaders --update", found.len())));
+        }
+        say(format_args!("{} kernels keep to what {} devices offer", reports.len(), profiles.len()));
+        Ok(End::Done)
+    }
+
+    /// Prints a line for each report, or all of them as JSON.
+    fn list(&self, reports: &[Report], profiles: &[Profile]) -> Result<()> {
+        if self.json {
+            let all: Vec<_> = reports.iter().map(|report| report.to_json(profiles)).collect();
+            return print(format_args!("{}\n", serde_json::Value::from(all)));
+        }
+        let uses = |report: &Report| match self.model {
+            Some(_) => report.variant.uses.values().map(|used| used.dispatches).sum(),
+            None => report.variant.uses.len(),
+        };
+        let rows: Vec<_> = reports.iter().enumerate().map(|(number, report)| cells(number, uses(report), report)).collect();
+        let widths: Vec<usize> =
+            (0..COLUMNS.len()).map(|i| rows.iter().map(|row| row[i].len()).fold(COLUMNS[i].len(), usize::max)).collect();
+        let line = |cells: &[String], name: &str| {
+            let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+            format!("{}  {name}", padded.join(" "))
+        };
+        say(
+            "used: by how many devices, of a model: in how many dispatches; a+b: a once, b per iteration of loops with unknown bounds",
+        );
+        say(line(&COLUMNS.map(str::to_owned), "kernel"));
+        for (row, report) in rows.iter().zip(reports) {
+            print(line(row, &report.name) + "\n")?;
+        }
+        Ok(())
+    }
+
+    /// Writes a kernel's text, under its number and what was linked.
+    fn write(&self, folder: &Path, number: usize, kernel: &Kernel) -> Result<()> {
+        let target = self.language.target();
+        let source = linker::link(kernel)?;
+        let bytes = match target {
+            Some(target) => Shader::parse(&kernel.to_string(), &source)?.translate(target)?,
+            None => source.into_bytes(),
+        };
+        let stems = kernel.providers.iter().map(|stem| stem.replace('/', "_"));
+        let name = [format!("{number:04}"), kernel.shader.to_string()].into_iter().chain(stems).collect::<Vec<_>>().join("-");
+        let path = folder.join(format!("{name}.{}", target.map_or("wgsl", Target::extension)));
+        std::fs::write(&path, bytes).map_err(|e| Error::io(&path, e))
     }
 }
 
-/// Writes a kernel's text, under its number and what was linked.
-fn write(folder: &Path, number: usize, kernel: &Kernel) -> Result<()> {
-    let stems = kernel.providers.iter().map(|stem| stem.replace('/', "_"));
-    let name = [format!("{number:03}"), kernel.shader.to_string()].into_iter().chain(stems).collect::<Vec<_>>().join("-");
-    let path = folder.join(name + ".wgsl");
-    std::fs::write(&path, linker::link(kernel)?).map_err(|e| Error::io(&path, e))
+/// What is listed of a kernel before its name; loads and stores of storage by their bytes.
+const COLUMNS: [&str; 17] = [
+    "no", "used", "size", "shared", "buffers", "barriers", "load4", "load8", "load16", "loaded", "store4", "store8", "store16",
+    "stored", "flops", "ints", "features",
+];
+
+fn cells(number: usize, used: usize, report: &Report) -> [String; COLUMNS.len()] {
+    let cost = &report.cost;
+    let both = |once: u64, repeated: u64| if repeated == 0 { once.to_string() } else { format!("{once}+{repeated}") };
+    let count = |count| both(cost.once.get(count), cost.repeated.get(count));
+    let features: Vec<&str> = report.features.iter().map(|feature| feature.name()).collect();
+    [
+        number.to_string(),
+        used.to_string(),
+        report.workgroup_size.iter().product::<u32>().to_string(),
+        report.workgroup_bytes.to_string(),
+        report.storage_buffers.to_string(),
+        count(Count::Barriers),
+        count(Count::Load4),
+        count(Count::Load8),
+        count(Count::Load16),
+        both(cost.once.loaded(), cost.repeated.loaded()),
+        count(Count::Store4),
+        count(Count::Store8),
+        count(Count::Store16),
+        both(cost.once.stored(), cost.repeated.stored()),
+        count(Count::Flops),
+        count(Count::Ints),
+        if features.is_empty() { "-".into() } else { features.join(",") },
+    ]
+}
+
+/// The plans of a language model's steps with one token, with several and with a whole chunk of a prompt; under every view of a device,
+/// or for the device as it is.
+fn plans(model: &Path, every_view: bool) -> Result<impl Fn(&Caps) -> Result<Vec<Plan>> + Sync> {
+    let model = LanguageModel::open(model)?;
+    let options = Options::default();
+    let cache = CacheShape { slots: 1, context: options.context_of(&model)? };
+    let (graph, _) = model.graph(&cache, DType::F16)?;
+    let sizes = [1, 2, 8, options.chunk.min(cache.context.next_power_of_two())];
+    Ok(move |caps: &Caps| {
+        let views = caps.views().into_iter().take(if every_view { usize::MAX } else { 1 });
+        let steps = |view| sizes.map(|tokens| step_plan(&graph, tokens, 1, Outputs::BEST, &caps.seen_as(view)));
+        views.flat_map(steps).collect()
+    })
 }

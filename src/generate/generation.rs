@@ -208,7 +208,10 @@ impl Generation<'_> {
         let generated = self.statistics.decode_tokens > 0 || self.ids.len() > self.statistics.prompt_tokens;
         let cached = self.cached();
         let (outputs, sample) = self.outputs();
-        let results = self.sequence.extend_to(&self.ids, &outputs)?;
+        let results = match sample {
+            true => self.sequence.extend_to(&self.ids, &outputs)?,
+            false => self.sequence.extend_ahead(&self.ids, self.left > 1)?,
+        };
         let id = if sample { self.sampler.sample(&mut candidates(&results)?)? } else { best(&results)? };
         let statistics = &mut self.statistics;
         if generated {

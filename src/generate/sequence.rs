@@ -18,6 +18,8 @@ use crate::tensor::Tensor;
 
 /// The slot of the only sequence of a session.
 const SLOT: usize = 0;
+/// The place of a step's tokens among its inputs.
+const TOKENS: usize = 0;
 
 /// Told every comparison of a checked step.
 type Observer = Box<dyn FnMut(&Checked) + Send>;
@@ -36,6 +38,8 @@ pub struct Sequence {
     chunk: usize,
     /// Where steps are checked: told every comparison.
     observer: Option<Observer>,
+    /// The best token of the last step, where the step that takes it is under way already.
+    ahead: Option<u32>,
 }
 
 /// What a step is to yield.
@@ -63,7 +67,8 @@ impl Sequence {
         let mut session = GraphSession::new(engine.device(), graph.clone(), engine.weights().cloned())?;
         session.prepare(&request(1, 1, &[Outputs::BEST]), progress)?;
         let pool = PagePool::new(cache);
-        Ok(Sequence { engine, session, graph, passes, cache, pool, tokens: Vec::new(), chunk: options.chunk, observer: None })
+        let chunk = options.chunk;
+        Ok(Sequence { engine, session, graph, passes, cache, pool, tokens: Vec::new(), chunk, observer: None, ahead: None })
     }
 
     /// The model on its device.
@@ -107,6 +112,7 @@ impl Sequence {
 
     /// Forgets everything from position `length` on.
     pub fn truncate(&mut self, length: usize) {
+        self.ahead = self.ahead.filter(|_| length >= self.tokens.len());
         self.tokens.truncate(length);
         self.pool.truncate(SLOT, self.tokens.len());
     }
@@ -126,6 +132,53 @@ impl Sequence {
             }
             self.step(&left[..size], size, Wanted::Nothing)?;
         }
+    }
+
+    /// Like [`Sequence::extend_to`] for the best token and its logit, where `ids` only adds one to the cache. With `more`, the step
+    /// after it is begun as well, with that best token, so that the device need not wait for the host.
+    pub(super) fn extend_ahead(&mut self, ids: &[u32], more: bool) -> Result<Vec<Tensor>> {
+        let outputs = &[Outputs::BEST, Outputs::BEST_LOGIT];
+        let next = self.tokens.len();
+        let follows = ids.len() == next + 1 && ids[..next] == self.tokens[..];
+        if !follows || self.observer.is_some() || matches!(self.engine.device(), Device::Cpu) {
+            self.ahead = None;
+            return self.extend_to(ids, outputs);
+        }
+        self.knows(&ids[next..])?;
+        self.fits(ids.len())?;
+        let request = request(1, 1, outputs);
+        if self.ahead.take() != Some(ids[next]) {
+            let inputs = self.inputs(&ids[next..], next, 1, vec![0], vec![0])?;
+            // What was begun ahead of another text is waited for, not wanted.
+            self.session.prepare(&request, &mut |_, _| {})?;
+            self.session.start(&request, &inputs, None)?;
+        }
+        self.tokens.push(ids[next]);
+        let more = more && ids.len() < self.cache.context;
+        if more {
+            let inputs = self.inputs(&[0], ids.len(), 1, vec![0], vec![0])?;
+            self.session.start(&request, &inputs, Some((TOKENS, 0)))?;
+        }
+        let results = self.session.finish()?;
+        self.ahead = if more { results.first().map(|best| Ok(best.as_u32()?[0])).transpose()? } else { None };
+        Ok(results)
+    }
+
+    /// The inputs of a step of `size` tokens, of which `ids` are the first, from position `start` on.
+    fn inputs(&mut self, ids: &[u32], start: usize, size: usize, rows: Vec<u32>, targets: Vec<u32>) -> Result<Vec<Tensor>> {
+        self.pool.reserve(SLOT, start + ids.len())?;
+        let padded = |mut used: Vec<u32>, fill: u32| {
+            used.resize(size, fill);
+            Tensor::u32(&[size], used)
+        };
+        Ok(vec![
+            padded(ids.to_vec(), 0)?,
+            padded(vec![SLOT as u32; ids.len()], NO_SLOT)?,
+            padded((start as u32..).take(ids.len()).collect(), 0)?,
+            Tensor::u32(&[self.cache.slots, self.cache.blocks()], self.pool.table())?,
+            Tensor::u32(&[rows.len()], rows)?,
+            Tensor::u32(&[targets.len()], targets)?,
+        ])
     }
 
     /// Refuses ids that are no tokens of the model.
@@ -162,12 +215,6 @@ impl Sequence {
         let start = self.tokens.len();
         self.knows(ids)?;
         self.fits(start + ids.len())?;
-        self.pool.reserve(SLOT, start + ids.len())?;
-        let padded = |used: Vec<u32>, fill: u32| {
-            let mut list = used;
-            list.resize(size, fill);
-            Tensor::u32(&[size], list)
-        };
         let last = ids.len() as u32 - 1;
         let (outputs, rows, targets) = match wanted {
             Wanted::Nothing => (&[][..], vec![last], vec![0]),
@@ -179,14 +226,8 @@ impl Sequence {
             }
         };
         let request = request(size, rows.len(), outputs);
-        let inputs = vec![
-            padded(ids.to_vec(), 0)?,
-            padded(vec![SLOT as u32; ids.len()], NO_SLOT)?,
-            padded((start as u32..).take(ids.len()).collect(), 0)?,
-            Tensor::u32(&[self.cache.slots, self.cache.blocks()], self.pool.table())?,
-            Tensor::u32(&[rows.len()], rows)?,
-            Tensor::u32(&[targets.len()], targets)?,
-        ];
+        let inputs = self.inputs(ids, start, size, rows, targets)?;
+        self.ahead = None;
         let results = match &mut self.observer {
             Some(observer) => self.session.check(&request, inputs, observer)?,
             None => self.session.run(&request, inputs)?,

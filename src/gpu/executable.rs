@@ -53,10 +53,11 @@ struct Transfer {
     readback: wgpu::Buffer,
 }
 
-/// An input of a run: bytes of the host, or a tensor that is on the device already.
+/// An input of a run: bytes of the host, a tensor that is on the device already, or what the run before left as that output.
 pub(super) enum Feed<'a> {
     Bytes(Cow<'a, [u8]>),
     Tensor(&'a DeviceTensor),
+    Output(usize),
 }
 
 /// A run that was submitted.
@@ -66,6 +67,13 @@ pub struct Started {
     read: Mapping,
     write: Mapping,
     at: std::time::Instant,
+}
+
+impl Started {
+    /// The number of its transfer buffers.
+    pub(super) fn transfer(&self) -> usize {
+        self.transfer
+    }
 }
 
 /// A plan made ready.
@@ -243,6 +251,10 @@ impl Executable {
                 Feed::Tensor(t) => {
                     encoder.copy_buffer_to_buffer(t.buffer(), 0, &self.inputs, *offset, t.bytes().next_multiple_of(4));
                 }
+                Feed::Output(i) => {
+                    let (buffer, from, bytes) = &self.outputs[*i];
+                    encoder.copy_buffer_to_buffer(buffer, *from, &self.inputs, *offset, bytes.next_multiple_of(4));
+                }
             }
         }
     }
@@ -268,6 +280,19 @@ impl Executable {
             self.record(&mut encoder, step..step + 1);
             self.gpu.submit(encoder.finish());
             self.gpu.wait()
+        })
+    }
+
+    /// Seconds of `repetitions` of all steps on what the last run left behind, in one submit.
+    pub(super) fn time(&self, repetitions: usize) -> Result<f64> {
+        self.gpu.guard("timing a plan", || {
+            let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
+            (0..repetitions).for_each(|_| self.record(&mut encoder, 0..self.steps.len()));
+            let commands = encoder.finish();
+            let started = std::time::Instant::now();
+            self.gpu.submit(commands);
+            self.gpu.wait()?;
+            Ok(started.elapsed().as_secs_f64())
         })
     }
 

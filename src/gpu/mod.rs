@@ -3,8 +3,12 @@
 pub mod check;
 mod device_tensor;
 mod executable;
+mod pipeline_cache;
 mod pipelines;
+mod proving;
+pub mod record;
 mod runner;
+mod trial;
 mod weights;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,12 +19,16 @@ use serde::{Deserialize, Serialize};
 
 pub use device_tensor::{DeviceTensor, Located};
 pub use executable::Started;
+pub use proving::Verdict;
+pub use record::{Budget, Record};
 pub use runner::Runner;
+pub use trial::Fill;
 pub use weights::{Progress, WeightStore};
 
 use crate::error::{Error, Result};
-use crate::kernel::Caps;
 use crate::kernel::caps::{Cooperative, Width};
+use crate::kernel::{Caps, Kernel};
+use crate::plan::Choices;
 
 /// What identifies a GPU device, for lists and choices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +92,7 @@ struct Inner {
     info: DeviceInfo,
     pipelines: Arc<pipelines::Pipelines>,
     counters: AtomicCounters,
+    record: Option<Arc<Record>>,
 }
 
 /// All adapters that wgpu finds, in its order.
@@ -191,7 +200,7 @@ impl Gpu {
         let found = described(&adapters);
         let mut chosen = choose(choice, &found)?;
         let adapter = &adapters[chosen.index];
-        let mut features = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let mut features = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
         let mut token = wgpu::ExperimentalFeatures::disabled();
         if experimental && adapter.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
             chosen.caps.cooperative = cooperative(&adapter.cooperative_matrix_properties());
@@ -212,7 +221,7 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::Device { device: chosen.name.clone(), what: format!("cannot be opened: {e}") })?;
-        Ok(Gpu::new(device, queue, chosen, Arc::default()))
+        Ok(Gpu::new(device, queue, chosen, Arc::default(), None))
     }
 
     /// Runs on a device that the host application owns. The device should have been requested with the adapter's
@@ -224,13 +233,19 @@ impl Gpu {
         let info = describe(0, &device.adapter_info(), &device.limits(), device.features());
         match &info.refused {
             Some(reason) => Err(Error::NoDevice(format!("the host's device '{}' cannot run plans: {reason}", info.name))),
-            None => Ok(Gpu::new(device, queue, info, Arc::default())),
+            None => Ok(Gpu::new(device, queue, info, Arc::default(), None)),
         }
     }
 
-    fn new(device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo, pipelines: Arc<pipelines::Pipelines>) -> Self {
+    fn new(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        info: DeviceInfo,
+        pipelines: Arc<pipelines::Pipelines>,
+        record: Option<Arc<Record>>,
+    ) -> Self {
         log::info!("device '{}' ({}, {}), {:?}", info.name, info.backend, info.driver, info.caps);
-        Gpu(Arc::new(Inner { device, queue, info, pipelines, counters: Default::default() }))
+        Gpu(Arc::new(Inner { device, queue, info, pipelines, counters: Default::default(), record }))
     }
 
     /// What identifies the device.
@@ -238,11 +253,40 @@ impl Gpu {
         &self.0.info
     }
 
-    /// The same device with other limits as far as planning is concerned, for tests: `change` may only lower them.
+    /// The same device with other limits as far as planning is concerned, for tests: `change` may only lower them. Nothing is
+    /// known of its kernels.
     pub fn with_caps(&self, change: impl FnOnce(&mut Caps)) -> Self {
         let mut info = self.0.info.clone();
         change(&mut info.caps);
-        Gpu::new(self.0.device.clone(), self.0.queue.clone(), info, self.0.pipelines.clone())
+        Gpu::new(self.0.device.clone(), self.0.queue.clone(), info, self.0.pipelines.clone(), None)
+    }
+
+    /// The same device, whose kernels are compared with the reference before their first use, and timed against one another, as far
+    /// as the record's budget goes. What is learnt is added to the record, and plans heed it.
+    pub fn with_record(&self, record: Arc<Record>) -> Self {
+        let Inner { device, queue, info, pipelines, .. } = &*self.0;
+        let compiled = record.pipelines();
+        let gpu = Gpu::new(device.clone(), queue.clone(), info.clone(), pipelines.clone(), Some(record));
+        compiled.into_iter().for_each(|path| pipelines.keep(&gpu, path));
+        gpu
+    }
+
+    /// What is known of the device's kernels, where that is kept.
+    pub fn record(&self) -> Option<&Arc<Record>> {
+        self.0.record.as_ref()
+    }
+
+    /// The same device, where plans heed `choices` and nothing is learnt.
+    fn settled(&self, choices: Choices) -> Self {
+        self.with_record(Arc::new(Record::settled(choices)))
+    }
+
+    /// The same device as a broken driver would make it, for tests: `fault` changes the WGSL of the kernels of its choice.
+    #[doc(hidden)]
+    pub fn with_fault(&self, fault: impl Fn(&Kernel, String) -> String + Send + Sync + 'static) -> Self {
+        let Inner { device, queue, info, record, .. } = &*self.0;
+        let pipelines = Arc::new(pipelines::Pipelines::with_fault(Box::new(fault)));
+        Gpu::new(device.clone(), queue.clone(), info.clone(), pipelines, record.clone())
     }
 
     /// What the device was asked for so far.

@@ -1,12 +1,14 @@
 //! Compute pipelines, made in parallel and kept by key.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, OnceLock};
 
 use rayon::prelude::*;
 
 use super::Gpu;
+use super::pipeline_cache::PipelineCache;
 use crate::error::Result;
 use crate::kernel::{Kernel, linker};
 
@@ -27,14 +29,42 @@ pub struct Pipeline {
     pub layouts: Vec<Option<wgpu::BindGroupLayout>>,
 }
 
+/// Changes the WGSL of a kernel as a broken driver might change what it does.
+type Fault = Box<dyn Fn(&Kernel, String) -> String + Send + Sync>;
+
 /// All pipelines of a device.
 #[derive(Default)]
-pub struct Pipelines(Mutex<HashMap<Key, std::sync::Arc<Pipeline>>>);
+pub struct Pipelines {
+    made: Mutex<HashMap<Key, std::sync::Arc<Pipeline>>>,
+    /// What the driver compiled, where that is kept.
+    compiled: OnceLock<Option<PipelineCache>>,
+    /// For tests.
+    fault: Option<Fault>,
+}
+
+impl Pipelines {
+    /// None yet, and all to come with `fault`.
+    pub fn with_fault(fault: Fault) -> Self {
+        Pipelines { fault: Some(fault), ..Pipelines::default() }
+    }
+
+    /// From now on what the driver compiles is kept in a file, if it is not already.
+    pub fn keep(&self, gpu: &Gpu, path: PathBuf) {
+        self.compiled.get_or_init(|| {
+            let opened = PipelineCache::open(gpu, path);
+            opened.inspect_err(|e| log::warn!("compiled pipelines are not kept: {e}")).ok().flatten()
+        });
+    }
+
+    fn compiled(&self) -> Option<&PipelineCache> {
+        self.compiled.get().and_then(Option::as_ref)
+    }
+}
 
 impl Gpu {
     /// The pipelines of `keys`, in that order; those that do not exist are made, several at a time.
     pub(super) fn pipelines(&self, keys: &[Key]) -> Result<Vec<std::sync::Arc<Pipeline>>> {
-        let lock = || self.0.pipelines.0.lock().unwrap_or_else(|e| e.into_inner());
+        let lock = || self.0.pipelines.made.lock().unwrap_or_else(|e| e.into_inner());
         let mut missing: Vec<&Key> = Vec::new();
         {
             let made = lock();
@@ -45,14 +75,26 @@ impl Gpu {
             }
         }
         let new: Vec<_> = missing.par_iter().map(|key| Ok(((*key).clone(), self.make(key)?.into()))).collect::<Result<_>>()?;
+        if !new.is_empty() {
+            self.0.pipelines.compiled().iter().for_each(|compiled| compiled.save());
+        }
         let mut made = lock();
         made.extend(new);
         Ok(keys.iter().filter_map(|key| made.get(key).cloned()).collect())
     }
 
+    /// The WGSL of a kernel.
+    pub(super) fn source(&self, kernel: &Kernel) -> Result<String> {
+        let source = linker::link(kernel)?;
+        Ok(match &self.0.pipelines.fault {
+            Some(fault) => fault(kernel, source),
+            None => source,
+        })
+    }
+
     fn make(&self, key: &Key) -> Result<Pipeline> {
         self.0.counters.pipelines.fetch_add(1, Ordering::Relaxed);
-        let source = linker::link(&key.kernel)?;
+        let source = self.source(&key.kernel)?;
         let label = key.kernel.to_string();
         self.guard(&format!("compiling {label}"), || {
             let layouts: Vec<Option<wgpu::BindGroupLayout>> = (0..=2).map(|group| self.layout(key, group)).collect();
@@ -74,7 +116,7 @@ impl Gpu {
                     zero_initialize_workgroup_memory: false,
                     ..Default::default()
                 },
-                cache: None,
+                cache: self.0.pipelines.compiled().map(|compiled| &compiled.cache),
             });
             Ok(Pipeline { pipeline, layouts })
         })

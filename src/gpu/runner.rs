@@ -10,7 +10,7 @@ use super::{Gpu, WeightStore};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Origin, ValueId, interpreter};
-use crate::plan::{self, Place, Plan, Request};
+use crate::plan::{self, Choices, Place, Plan, Request};
 use crate::shape::Symbols;
 use crate::tensor::Tensor;
 
@@ -25,6 +25,8 @@ pub struct Runner {
     pub(super) storage: Storage,
     ready: Vec<Executable>,
     pace: Pace,
+    /// Runs that were started and not waited for, all of one request.
+    under_way: Vec<(Request, Started)>,
 }
 
 impl Runner {
@@ -51,7 +53,15 @@ impl Runner {
         }
         let arena = gpu.buffer("activations", 4, usage)?;
         let pace = Pace::guess(gpu.info().caps.width);
-        Ok(Runner { gpu: gpu.clone(), graph, weights, storage: Storage { arena, states }, ready: Vec::new(), pace })
+        Ok(Runner {
+            gpu: gpu.clone(),
+            graph,
+            weights,
+            storage: Storage { arena, states },
+            ready: Vec::new(),
+            pace,
+            under_way: Vec::new(),
+        })
     }
 
     /// The device.
@@ -79,8 +89,59 @@ impl Runner {
     /// # Errors
     /// Those of [`plan::compile`] and [`Error::Device`].
     pub fn prepare(&mut self, request: &Request, progress: Progress<'_>) -> Result<Arc<Plan>> {
+        self.settle()?;
         let at = self.position(request, progress)?;
         Ok(self.ready[at].plan.clone())
+    }
+
+    /// Starts a run and does not wait for it; [`Runner::finish`] yields the results of runs in the order in which they were started.
+    /// At most two may be under way. With `chained`, an input and an output, that input is what the run started before leaves as that
+    /// output, and what `inputs` has in its place is not looked at.
+    ///
+    /// # Errors
+    /// As [`Runner::run`]; [`Error::Invalid`] for a third run, another request than that under way, or a chain without one.
+    pub fn start(&mut self, request: &Request, inputs: &[Tensor], chained: Option<(usize, usize)>) -> Result<()> {
+        let fits = match &self.under_way[..] {
+            [] => chained.is_none(),
+            [one] => one.0 == *request,
+            _ => false,
+        };
+        if !fits {
+            return Err(Error::invalid("runner", "a run that cannot follow on those under way"));
+        }
+        let at = self.ready_for(request, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
+        let executable = &mut self.ready[at];
+        let plan = executable.plan.clone();
+        let mut feeds = placed(&self.graph, &plan, inputs.iter().map(Given::Host))?;
+        if let Some((input, output)) = chained {
+            feeds[input].1 = Feed::Output(output);
+        }
+        let transfer = self.under_way.first().map_or(0, |(_, before)| 1 - before.transfer());
+        let started = executable.start(transfer, &feeds, None, &self.pace)?;
+        self.under_way.push((request.clone(), started));
+        Ok(())
+    }
+
+    /// Waits for the run that was started first.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails; [`Error::Invalid`] when none is under way.
+    pub fn finish(&mut self) -> Result<Vec<Tensor>> {
+        if self.under_way.is_empty() {
+            return Err(Error::invalid("runner", "no run is under way"));
+        }
+        let (request, started) = self.under_way.remove(0);
+        let at = self.position(&request, &mut |_, _| {})?;
+        let executable = &self.ready[at];
+        tensors(&executable.plan, executable.finish(started, None)?)
+    }
+
+    /// Waits for runs under way, whose results nobody wants any more.
+    fn settle(&mut self) -> Result<()> {
+        while !self.under_way.is_empty() {
+            self.finish()?;
+        }
+        Ok(())
     }
 
     /// Runs once: all `inputs` in the order of the graph, the results that are asked for.
@@ -88,6 +149,7 @@ impl Runner {
     /// # Errors
     /// [`Error::Shape`] when an input does not fit; those of [`Runner::prepare`].
     pub fn run(&mut self, request: &Request, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        self.settle()?;
         let at = self.ready_for(request, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
         let executable = &mut self.ready[at];
         let plan = executable.plan.clone();
@@ -101,6 +163,7 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run`]; [`Error::Request`] for a tensor of another device.
     pub fn run_on_device(&mut self, request: &Request, inputs: &[Located]) -> Result<Vec<DeviceTensor>> {
+        self.settle()?;
         let at = self.ready_for(request, inputs.iter().map(|t| (t.dtype(), t.shape())))?;
         let executable = &mut self.ready[at];
         let plan = executable.plan.clone();
@@ -124,6 +187,7 @@ impl Runner {
         inputs: &mut dyn Iterator<Item = Result<Vec<Located>>>,
         each: &mut dyn FnMut(Vec<Tensor>) -> Result<()>,
     ) -> Result<()> {
+        self.settle()?;
         let mut under_way: Option<Started> = None;
         let mut result = Ok(());
         for (i, inputs) in inputs.enumerate() {
@@ -160,6 +224,7 @@ impl Runner {
     }
 
     pub(super) fn executable(&mut self, request: &Request) -> Result<&mut Executable> {
+        self.settle()?;
         let at = self.position(request, &mut |_, _| {})?;
         Ok(&mut self.ready[at])
     }
@@ -172,8 +237,7 @@ impl Runner {
             return Ok(self.ready.len() - 1);
         }
         let graph = Arc::new(plan::passes::restrict(&self.graph, &request.outputs)?);
-        let plan = Arc::new(plan::compile(&graph, &request.symbols, &self.gpu.info().caps)?);
-        self.load(&graph, &plan, progress)?;
+        let plan = Arc::new(self.plan(&graph, request, progress)?);
         if plan.arena_bytes > self.storage.arena.size() {
             // Bind groups hold the arena: those of the plans made so far would keep the old one alive.
             self.ready.clear();
@@ -187,11 +251,31 @@ impl Runner {
         Ok(self.ready.len() - 1)
     }
 
+    /// A plan whose weights are on the device and whose kernels are known to be right and fast, as far as there was time to find out.
+    fn plan(&self, graph: &Graph, request: &Request, progress: Progress<'_>) -> Result<Plan> {
+        let choices = || self.gpu.record().map_or_else(Choices::default, |record| record.choices());
+        let compile = || plan::compile_with(graph, &request.symbols, &self.gpu.info().caps, &choices());
+        let mut plan = compile()?;
+        self.load(graph, &plan, progress)?;
+        let Some(record) = self.gpu.record() else { return Ok(plan) };
+        // A kernel that takes the place of a struck one may have to be struck too; each does once.
+        while self.gpu.prove(record, graph, &plan)? {
+            plan = compile()?;
+            self.load(graph, &plan, progress)?;
+        }
+        if self.gpu.tune(record, graph, &plan, &self.weights)? {
+            plan = compile()?;
+            self.load(graph, &plan, progress)?;
+        }
+        Ok(plan)
+    }
+
     /// Uploads the weights of a plan that are not there yet, while its pipelines are made.
     fn load(&self, graph: &Graph, plan: &Plan, progress: Progress<'_>) -> Result<()> {
         let keys = executable::keys(plan);
+        let gpu = &self.gpu;
         std::thread::scope(|scope| {
-            let pipelines = scope.spawn(|| self.gpu.pipelines(&keys));
+            let pipelines = scope.spawn(|| gpu.pipelines(&keys));
             self.weights.ensure(graph, plan, progress)?;
             let made = pipelines.join().map_err(|_| Error::invalid("pipelines", "the thread that makes them panicked"))?;
             made.map(|_| ())

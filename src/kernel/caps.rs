@@ -1,9 +1,11 @@
 //! What kernel choice may know about a device.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How a device runs invocations, which decides between families of kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Width {
     /// A GPU: many lanes, workgroup memory is fast, neighbouring lanes should read neighbouring words.
     Wide,
@@ -21,6 +23,24 @@ pub struct Cooperative {
     pub half: Option<u32>,
     /// Of f32: 8.
     pub float: Option<u32>,
+}
+
+/// A way to look at a device: as what it is, or as a lesser one, whose kernels run on it too.
+///
+/// Every choice of kernels depends on [`Caps`] alone, so the views of a device lead to every kernel that it could use instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct View {
+    /// Which family of kernels.
+    pub width: Width,
+    /// Whether kernels may use subgroups, where the device has them.
+    pub subgroups: bool,
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = if self.width == Width::Wide { "wide" } else { "narrow" };
+        write!(f, "{width}{}", if self.subgroups { "" } else { " without subgroups" })
+    }
 }
 
 /// Limits and features of a device that lowering and memory planning depend on.
@@ -66,6 +86,18 @@ impl Caps {
     pub fn subgroups_of(&self, lanes: u32) -> Option<(u32, u32)> {
         let (min, max) = self.subgroup.filter(|(min, max)| *min > 0 && lanes.is_multiple_of(*max))?;
         Some((lanes / max, lanes / min))
+    }
+
+    /// The views of the device, as itself first, then by how little they give up.
+    pub fn views(&self) -> Vec<View> {
+        let other = if self.width == Width::Wide { Width::Narrow } else { Width::Wide };
+        let all = [self.width, other].map(|width| [true, false].map(|subgroups| View { width, subgroups }));
+        all.into_iter().flatten().filter(|view| self.subgroup.is_some() || !view.subgroups).collect()
+    }
+
+    /// The device under one of its views.
+    pub fn seen_as(&self, view: View) -> Caps {
+        Caps { width: view.width, subgroup: self.subgroup.filter(|_| view.subgroups), ..self.clone() }
     }
 
     /// Whether every subgroup has at least `lanes` invocations.

@@ -247,6 +247,16 @@ impl Rule for BatchMatMul {
         self.emit(cx, &inputs[0], &inputs[1], out, tail, &inputs[2..])
     }
 
+    /// Half of the rows, where `a` is read as it lies.
+    fn halved(&self, inputs: &[Vec<usize>], output: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let axis = output.len() - 2;
+        let rows = output[axis].div_ceil(2);
+        let mut shapes = [inputs[..2].to_vec(), tail::halved(&inputs[2..], output, axis, rows)].concat();
+        let at = shapes[0].len() - if self.transpose_a { 1 } else { 2 };
+        shapes[0][at] = rows;
+        (rows < output[axis] && self.views[0].is_none()).then_some(shapes)
+    }
+
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
         let a = self.views[0].as_ref().map_or(&inputs[0][..], |v| &v.shape);
         let k = a.iter().rev().nth(usize::from(self.transpose_a)).copied().unwrap_or(1);

@@ -54,6 +54,13 @@ impl<'a> Pages<'a> {
     }
 }
 
+/// What an example holds as element `i` of the positions of `tokens` tokens: positions that follow on each other and reach into a
+/// second page where the cache `[pages, _, page, _]` has room.
+pub(super) fn example_position(cache: &[usize], blocks: usize, tokens: usize, i: usize) -> usize {
+    let room = cache[0].min(blocks) * cache[2];
+    (room.saturating_sub(tokens).min(cache[2] + 5) + i).min(room.saturating_sub(1))
+}
+
 impl Rule for CacheWrite {
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>> {
         let [x, cache, slots, positions, blocks] = operands("CacheWrite", inputs.to_vec())?;
@@ -110,6 +117,14 @@ impl Rule for CacheWrite {
 
     fn updates(&self) -> &'static [(usize, usize)] {
         &[(0, 1)]
+    }
+
+    fn example_index(&self, inputs: &[Vec<usize>], operand: usize, element: usize) -> usize {
+        match operand {
+            3 => example_position(&inputs[1], inputs[4][1], inputs[0][0], element),
+            4 => element % inputs[1][0],
+            _ => 0,
+        }
     }
 
     fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {

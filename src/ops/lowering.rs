@@ -71,8 +71,10 @@ impl PackedWeight<'_> {
 
 /// The context of one op's lowering.
 pub struct Lowering<'a> {
-    /// The device.
+    /// The device, as kernels are chosen for it.
     pub caps: &'a Caps,
+    /// Whether the device ends loops early ([`NARROW_ITERATIONS`]), whatever kernels are chosen.
+    pub short_loops: bool,
     /// The inputs in the op's order.
     pub inputs: &'a [Operand],
     /// The outputs in the op's order.
@@ -140,7 +142,7 @@ impl Lowering<'_> {
     /// # Errors
     /// [`Error::Unsupported`] with the number.
     pub fn check_iterations(&self, iterations: usize) -> Result<()> {
-        if self.caps.width == Width::Wide || iterations <= 3 * NARROW_ITERATIONS {
+        if !self.short_loops || iterations <= 3 * NARROW_ITERATIONS {
             return Ok(());
         }
         Err(Error::Unsupported(format!("an element made in {iterations} iterations, on a narrow device")))

@@ -235,6 +235,18 @@ pub trait Rule {
         None
     }
 
+    /// What operand `operand`, of integers, may hold as its element `element` when an example of the op is made up. Where the
+    /// reference refuses it, all are zero.
+    fn example_index(&self, _inputs: &[Vec<usize>], operand: usize, element: usize) -> usize {
+        (7 * element + operand) % 11
+    }
+
+    /// Shapes of operands from which the same kernels make about half as much, for an example that the reference must be done with
+    /// soon; none where nothing can be taken away. Weights lose their last rows.
+    fn halved(&self, _inputs: &[Vec<usize>], _output: &[usize]) -> Option<Vec<Vec<usize>>> {
+        None
+    }
+
     /// Arithmetic operations for operands of these shapes, for profiles and for bounding the time of submits.
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64;
 }

@@ -130,6 +130,10 @@ impl Rule for Rope {
         Ok(())
     }
 
+    fn example_index(&self, _: &[Vec<usize>], _: usize, element: usize) -> usize {
+        element
+    }
+
     fn flops(&self, _: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
         6 * outputs[0].iter().product::<usize>() as u64
     }

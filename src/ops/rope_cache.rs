@@ -1,6 +1,6 @@
 //! Rotary embedding of a step's queries and keys and the writing of its keys and values, in one.
 
-use super::cache_write::{expect_cache, stored_error};
+use super::cache_write::{example_position, expect_cache, stored_error};
 use super::{CacheWrite, Input, Lowering, Rope, Rule, Tolerance, expect, operands, rope};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -126,6 +126,14 @@ impl Rule for RopeCache {
 
     fn updates(&self) -> &'static [(usize, usize)] {
         &[(1, 3), (2, 4)]
+    }
+
+    fn example_index(&self, inputs: &[Vec<usize>], operand: usize, element: usize) -> usize {
+        match operand {
+            1 => example_position(&inputs[3], inputs[6][1], inputs[0][0], element),
+            6 => element % inputs[3][0],
+            _ => 0,
+        }
     }
 
     fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {

@@ -27,6 +27,19 @@ pub fn access(operand: &Shape, out: &Shape, channel: usize) -> Option<Access> {
     (channel >= skipped && operand.0.iter().enumerate().all(channels)).then_some(Access::Channel)
 }
 
+/// The shapes of a tail's operands once dimension `axis` of the output has only `len`.
+pub(super) fn halved(operands: &[Vec<usize>], output: &[usize], axis: usize, len: usize) -> Vec<Vec<usize>> {
+    let from_end = output.len() - axis;
+    let one = |operand: &Vec<usize>| {
+        let mut shape = operand.clone();
+        if let Some(at) = shape.len().checked_sub(from_end).filter(|at| shape[*at] == output[axis]) {
+            shape[at] = len;
+        }
+        shape
+    };
+    operands.iter().map(one).collect()
+}
+
 /// What the elements of an output have in common with those of a tail's operands.
 #[derive(Clone, Debug)]
 pub struct Frame {

@@ -4,6 +4,7 @@
 //! lowers every node, cuts weights into row chunks and lays the activations out in one arena. Values keep the indices
 //! of the graph, so that all plans of a model share its weights and states.
 
+pub mod choices;
 mod dump;
 pub mod memory;
 pub mod passes;
@@ -15,11 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Origin};
+use crate::graph::{Graph, Node, Origin, ValueId};
 use crate::kernel::{Caps, Dispatch, Resource};
-use crate::ops::lowering::Scratch;
-use crate::ops::{Lowering, Operand};
+use crate::ops::Operand;
 use crate::shape::Symbols;
+pub use choices::Choices;
+use choices::Problem;
 
 /// What a run is asked for: the shapes, and which of the graph's outputs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -111,29 +113,33 @@ impl Plan {
     }
 }
 
-/// Compiles an optimised graph for the shapes that `symbols` give, on a device with `caps`.
+/// Compiles an optimised graph for the shapes that `symbols` give, on a device with `caps` of which nothing else is known.
+///
+/// # Errors
+/// As [`compile_with`].
+pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
+    compile_with(graph, symbols, caps, &Choices::default())
+}
+
+/// Compiles an optimised graph for the shapes that `symbols` give, on a device with `caps`, heeding what was learnt about it.
 ///
 /// # Errors
 /// [`Error::Request`] for an unbound symbol; [`Error::Unsupported`] naming the value or node that does not fit the
-/// device's limits.
-pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
+/// device's limits; [`Error::Check`] for a node of which every kernel gave wrong results.
+pub fn compile_with(graph: &Graph, symbols: &Symbols, caps: &Caps, choices: &Choices) -> Result<Plan> {
     let operands = resolve(graph, symbols, caps)?;
     let mut steps = Vec::with_capacity(graph.nodes.len());
     let mut scratch = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate() {
-        let pick = |ids: &[crate::graph::ValueId]| ids.iter().map(|id| operands[id.0].clone()).collect::<Vec<Operand>>();
-        let (inputs, outputs) = (pick(&node.inputs), pick(&node.outputs));
-        let next = Scratch::from(operands.len() + scratch.len());
-        let mut cx = Lowering { caps, inputs: &inputs, outputs: &outputs, dispatches: Vec::new(), scratch: next };
-        node.op.rule().lower(&mut cx).map_err(|e| match e {
+        let problem = problem(node, &operands);
+        let lowered = choices.lower(&problem, caps, operands.len() + scratch.len()).map_err(|e| match e {
             Error::Unsupported(what) => Error::Unsupported(format!("{what}, in {} '{}'", node.op.name(), node.name)),
+            Error::Check(what) => Error::Check(format!("{} '{}': {what}", node.op.name(), node.name)),
             other => other,
         })?;
-        let dispatches = cx.dispatches;
-        scratch.extend(cx.scratch.operands.into_iter().map(|operand| (index, operand)));
-        let shapes = |list: &[Operand]| list.iter().map(|o| o.shape.clone()).collect::<Vec<_>>();
-        let flops = node.op.rule().flops(&shapes(&inputs), &shapes(&outputs));
-        steps.push(Step { node: index, name: node.name.clone(), op: node.op.name().into(), dispatches, flops });
+        scratch.extend(lowered.scratch.into_iter().map(|operand| (index, operand)));
+        let (name, op, flops) = (node.name.clone(), node.op.name().into(), problem.flops());
+        steps.push(Step { node: index, name, op, dispatches: lowered.dispatches, flops });
     }
     let mut values: Vec<PlanValue> = (graph.values.iter().zip(operands))
         .map(|(v, o)| PlanValue { name: v.name.clone(), dtype: v.ty.dtype, shape: o.shape, place: weights::place(v, o.chunks) })
@@ -150,6 +156,21 @@ pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
     let outputs: Vec<usize> = graph.outputs.iter().map(|id| id.0).collect();
     let (arena_bytes, unshared_bytes) = memory::place_activations(graph, &mut values, &users, caps)?;
     Ok(Plan { symbols: symbols.clone(), values, steps, input_bytes, arena_bytes, unshared_bytes, outputs })
+}
+
+/// What each node of a graph is lowered from, in the order of a plan's steps.
+///
+/// # Errors
+/// As [`compile_with`].
+pub fn problems<'a>(graph: &'a Graph, symbols: &Symbols, caps: &Caps) -> Result<Vec<Problem<'a>>> {
+    let operands = resolve(graph, symbols, caps)?;
+    Ok(graph.nodes.iter().map(|node| problem(node, &operands)).collect())
+}
+
+/// What a node is lowered from.
+fn problem<'a>(node: &'a Node, operands: &[Operand]) -> Problem<'a> {
+    let pick = |ids: &[ValueId]| ids.iter().map(|id| operands[id.0].clone()).collect();
+    Problem { op: &node.op, inputs: pick(&node.inputs), outputs: pick(&node.outputs) }
 }
 
 /// Every value's shape under `symbols`, and the chunks of weights.

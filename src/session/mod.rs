@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::gpu::check::Checked;
-use crate::gpu::{DeviceChoice, Gpu, Located, Runner, WeightStore};
+use crate::gpu::record::cache_folder;
+use crate::gpu::{Budget, DeviceChoice, Gpu, Located, Record, Runner, WeightStore};
 use crate::graph::Graph;
 use crate::graph::interpreter::{self, States};
 use crate::plan::{self, Plan, Request};
@@ -23,29 +24,43 @@ pub enum Device {
 }
 
 impl Device {
-    /// Opens the device that `name` asks for: `cpu`, an index, a part of an adapter's name, or the best when absent.
+    /// Opens the device that `name` asks for: `cpu`, an index, a part of an adapter's name, or the best when absent. Its kernels are
+    /// compared with the reference before their first use, and what was learnt is kept in the user's folder for caches.
     ///
     /// # Errors
     /// [`crate::Error::NoDevice`] and [`crate::Error::Device`], as [`Gpu::open`].
     pub fn open(name: Option<&str>) -> Result<Self> {
-        Self::open_by(name, Gpu::open)
+        Device::open_with(name, Budget::default())
     }
 
-    /// Like [`Device::open`], with what [`Gpu::open_experimental`] adds.
+    /// Like [`Device::open`], with so much time for learning about the device.
     ///
     /// # Errors
     /// As [`Device::open`].
-    pub fn open_experimental(name: Option<&str>) -> Result<Self> {
-        Self::open_by(name, Gpu::open_experimental)
+    pub fn open_with(name: Option<&str>, budget: Budget) -> Result<Self> {
+        Self::open_by(name, budget, Gpu::open)
     }
 
-    fn open_by(name: Option<&str>, open: fn(&DeviceChoice) -> Result<Gpu>) -> Result<Self> {
+    /// Like [`Device::open_with`], with what [`Gpu::open_experimental`] adds.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_experimental(name: Option<&str>, budget: Budget) -> Result<Self> {
+        Self::open_by(name, budget, Gpu::open_experimental)
+    }
+
+    fn open_by(name: Option<&str>, budget: Budget, open: fn(&DeviceChoice) -> Result<Gpu>) -> Result<Self> {
         let choice = match name {
             None => DeviceChoice::Best,
             Some("cpu") => return Ok(Device::Cpu),
             Some(name) => name.parse().map_or_else(|_| DeviceChoice::Name(name.into()), DeviceChoice::Index),
         };
-        open(&choice).map(Device::Gpu)
+        let gpu = open(&choice)?;
+        let record = match cache_folder() {
+            Some(folder) => Record::open(&folder, gpu.info(), budget),
+            None => Record::new(budget),
+        };
+        Ok(Device::Gpu(gpu.with_record(Arc::new(record))))
     }
 
     /// The adapter's name, or `cpu`.
@@ -118,6 +133,30 @@ impl GraphSession {
                 };
                 interpreter::run(&part, &request.symbols, inputs, states)
             }
+        }
+    }
+
+    /// Starts a run whose results [`GraphSession::finish`] yields, at most two at a time. With `chained`, an input and an output, that
+    /// input is what the run started before yields as that output. The CPU does one thing
+    /// after another.
+    ///
+    /// # Errors
+    /// As [`Runner::start`]; [`crate::Error::Unsupported`] on the CPU.
+    pub fn start(&mut self, request: &Request, inputs: &[Tensor], chained: Option<(usize, usize)>) -> Result<()> {
+        match &mut self.0 {
+            Backend::Cpu { .. } => Err(crate::Error::Unsupported("runs that are waited for later, on the CPU".into())),
+            Backend::Gpu(runner) => runner.start(request, inputs, chained),
+        }
+    }
+
+    /// Waits for the run that was started first.
+    ///
+    /// # Errors
+    /// As [`Runner::finish`].
+    pub fn finish(&mut self) -> Result<Vec<Tensor>> {
+        match &mut self.0 {
+            Backend::Cpu { .. } => Err(crate::Error::invalid("session", "no run is under way")),
+            Backend::Gpu(runner) => runner.finish(),
         }
     }
 

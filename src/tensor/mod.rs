@@ -1,5 +1,6 @@
 //! Host data: dense tensors that the reference computes with, and weights that stay in the file they came from.
 
+pub mod example;
 mod weight;
 
 use std::borrow::Cow;

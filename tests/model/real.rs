@@ -34,7 +34,9 @@ fn a_decode_step_is_one_submit_and_creates_nothing() {
         }
         let after = gpu.counters();
         assert!(steps >= 5, "only {steps} tokens came");
-        assert_eq!(after.submits - before.submits, steps);
+        // A greedy step is begun before the host sees the token before it, and so none when the last token is chosen.
+        let ahead = u64::from(request.sampling == Sampling::greedy());
+        assert_eq!(after.submits - before.submits, steps - ahead);
         assert_eq!((after.buffers, after.bind_groups, after.pipelines), (before.buffers, before.bind_groups, before.pipelines));
     }
 }

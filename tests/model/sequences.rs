@@ -65,6 +65,32 @@ fn a_growing_prompt_runs_only_its_new_part() {
 }
 
 #[test]
+fn a_step_begun_ahead_of_another_text_leaves_no_trace() {
+    let engine = on_llvmpipe();
+    let mut sequence = engine.sequence(&Options::default()).unwrap();
+    let text = ids(&engine, &Options::default(), prompt(9), &greedy(12));
+    for taken in [2, 3, 7] {
+        let mut generation = sequence.generate(prompt(9), &greedy(12)).unwrap();
+        generation.by_ref().take(taken).for_each(|piece| drop(piece.unwrap()));
+        let so_far = generation.ids().to_vec();
+        assert_eq!(so_far, text[..9 + taken]);
+        drop(generation);
+        // Another token than the best takes the place of the one that the step under way has read.
+        let other = (so_far[so_far.len() - 1] + 1) % 256;
+        let changed = [&so_far[..so_far.len() - 1], &[other]].concat();
+        let expected = ids(&engine, &Options::default(), Prompt::Ids(changed.clone()), &greedy(6));
+        let mut generation = sequence.generate(Prompt::Ids(changed), &greedy(6)).unwrap();
+        generation.by_ref().for_each(|piece| drop(piece.unwrap()));
+        assert_eq!(generation.ids(), expected, "after {taken} tokens");
+        drop(generation);
+        // The same text goes on from where it was left.
+        let mut generation = sequence.generate(Prompt::Ids(so_far), &greedy(12 - taken)).unwrap();
+        generation.by_ref().for_each(|piece| drop(piece.unwrap()));
+        assert_eq!(generation.ids(), text, "after {taken} tokens");
+    }
+}
+
+#[test]
 fn a_dropped_generation_leaves_a_usable_sequence() {
     let engine = on_llvmpipe();
     let mut sequence = engine.sequence(&Options::default()).unwrap();

@@ -4,7 +4,7 @@ mod kernels;
 
 use rayon::prelude::*;
 
-use super::cache_write::{NO_SLOT, Pages, expect_cache};
+use super::cache_write::{NO_SLOT, Pages, example_position, expect_cache};
 use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -134,6 +134,14 @@ impl Rule for Attention {
     }
 
     /// For the whole pool but at most 4096 positions, since lengths are known only when a step runs.
+    fn example_index(&self, inputs: &[Vec<usize>], operand: usize, element: usize) -> usize {
+        match operand {
+            4 => example_position(&inputs[1], inputs[5][1], inputs[0][0], element),
+            5 => element % inputs[1][0],
+            _ => 0,
+        }
+    }
+
     fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {
         let context = (inputs[1][0] * inputs[1][2]) as u64;
         4 * inputs[0].iter().product::<usize>() as u64 * context.min(4096)

@@ -137,6 +137,17 @@ impl Rule for Conv {
         kernels::lower(cx, &geometry, &self.tail)
     }
 
+    /// Half of the lines of the first spatial dimension.
+    fn halved(&self, inputs: &[Vec<usize>], output: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let lines = output[2].div_ceil(2);
+        let taps = self.dilations.first()? * (inputs[1][2] - 1) + 1;
+        let pads = self.pads_begin.first()? + self.pads_end.first()?;
+        let needed = ((lines - 1) * self.strides.first()? + taps).checked_sub(pads).filter(|n| *n > 0)?;
+        let mut shapes = [inputs[..2].to_vec(), tail::halved(&inputs[2..], output, 2, lines)].concat();
+        shapes[0][2] = needed;
+        (lines < output[2]).then_some(shapes)
+    }
+
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
         let depth: usize = inputs[1].iter().skip(1).product();
         2 * outputs[0].iter().product::<usize>() as u64 * depth as u64

@@ -127,6 +127,14 @@ impl Rule for MatMul {
         lower_product(cx, &choice, &x, 1, self.sums(), &self.tail, self.own_operands())
     }
 
+    fn halved(&self, inputs: &[Vec<usize>], output: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let (axis, own) = (output.len() - 1, self.own_operands());
+        let rows = output[axis].div_ceil(2);
+        let mut shapes = [inputs[..own].to_vec(), tail::halved(&inputs[own..], output, axis, rows)].concat();
+        shapes[1][0] = rows * self.sums();
+        (rows < output[axis]).then_some(shapes)
+    }
+
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {
         2 * self.sums() as u64 * outputs[0].iter().product::<usize>() as u64 * inputs[1][1] as u64
     }

@@ -1,12 +1,12 @@
 //! Graphs of integers packed as bytes, and of their products.
 
-use wavelane::dtype::DType;
-use wavelane::graph::Graph;
-use wavelane::kernel::Expr;
-use wavelane::kernel::expr::Function;
-use wavelane::ops::{ByteMatMul, ByteWindows, PackBytes};
+use crate::dtype::DType;
+use crate::graph::Graph;
+use crate::kernel::Expr;
+use crate::kernel::expr::Function;
+use crate::ops::{ByteMatMul, ByteWindows, PackBytes};
 
-use crate::support::one;
+use super::support::one;
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();

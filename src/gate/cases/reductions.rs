@@ -1,11 +1,11 @@
 //! Graphs of reductions and of what else works along a dimension.
 
-use wavelane::dtype::DType;
-use wavelane::graph::{Graph, GraphBuilder};
-use wavelane::kernel::Expr;
-use wavelane::ops::*;
+use crate::dtype::DType;
+use crate::graph::{Graph, GraphBuilder};
+use crate::kernel::Expr;
+use crate::ops::*;
 
-use crate::support::one;
+use super::support::one;
 
 /// Shapes that share workgroups out in every way, along dimension 1.
 const SHAPES: [[usize; 3]; 6] = [[1, 1, 1], [2, 5, 1], [70, 300, 1], [2, 7, 3], [1, 500, 40], [100, 9, 100]];

@@ -1,12 +1,12 @@
 //! Graphs of products of batches of matrices, and of attention made of these.
 
-use wavelane::dtype::DType;
-use wavelane::graph::Graph;
-use wavelane::kernel::Expr;
-use wavelane::kernel::expr::Operator;
-use wavelane::ops::{BatchMatMul, DenseAttention};
+use crate::dtype::DType;
+use crate::graph::Graph;
+use crate::kernel::Expr;
+use crate::kernel::expr::Operator;
+use crate::ops::{BatchMatMul, DenseAttention};
 
-use crate::support::one;
+use super::support::one;
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();

@@ -1,13 +1,13 @@
 //! Graphs of elementwise ops, views and reshapes.
 
-use wavelane::dtype::DType;
-use wavelane::graph::Graph;
-use wavelane::kernel::Expr;
-use wavelane::kernel::expr::{Function, Kind, Operator};
-use wavelane::ops::view::Border;
-use wavelane::ops::*;
+use crate::dtype::DType;
+use crate::graph::Graph;
+use crate::kernel::Expr;
+use crate::kernel::expr::{Function, Kind, Operator};
+use crate::ops::view::Border;
+use crate::ops::*;
 
-use crate::support::one;
+use super::support::one;
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();

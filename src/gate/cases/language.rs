@@ -1,13 +1,12 @@
 //! Graphs of the ops of language models.
 
-use wavelane::dtype::DType;
-use wavelane::graph::{Graph, GraphBuilder};
-use wavelane::kernel::Expr;
-use wavelane::kernel::expr::Function;
-use wavelane::ops::*;
-use wavelane::tensor::Weight;
+use crate::dtype::DType;
+use crate::graph::{Graph, GraphBuilder};
+use crate::kernel::Expr;
+use crate::kernel::expr::Function;
+use crate::ops::*;
 
-use crate::support::{one, weight};
+use super::support::{one, vector, weight};
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();
@@ -41,8 +40,7 @@ pub fn graphs() -> Vec<Graph> {
     graphs.push(one(QuantizeRows, |b| vec![b.input("x", DType::F32, &[3, 64][..])]));
     for n in [1, 33, 576, 49152] {
         let x = |b: &mut GraphBuilder| b.input("x", DType::F32, &[3, n][..]);
-        graphs
-            .push(one(RmsNorm { epsilon: 1e-5 }, |b| vec![x(b), b.weight("g", Weight::from_f32(&[n], &vec![0.0; n]).unwrap())]));
+        graphs.push(one(RmsNorm { epsilon: 1e-5 }, |b| vec![x(b), b.weight("g", vector(n))]));
         graphs.extend([false, true].map(|log| one(Softmax { log }, |b| vec![x(b)])));
         graphs.push(one(ArgMax, |b| vec![x(b)]));
         graphs.push(one(Nll, |b| vec![x(b), b.input("t", DType::U32, &[3][..])]));
@@ -55,7 +53,7 @@ pub fn graphs() -> Vec<Graph> {
         for (k, t) in [(33, 1), (64, 1), (64, 3), (64, 70)] {
             graphs.push(one(op.clone(), |b| {
                 let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(DType::F32, 80, k))];
-                ids.extend(norm.then(|| b.weight("g", Weight::from_f32(&[k], &vec![0.0; k]).unwrap())));
+                ids.extend(norm.then(|| b.weight("g", vector(k))));
                 ids.extend(paired.then(|| b.input("y", DType::F32, &[t, 40][..])));
                 ids
             }));

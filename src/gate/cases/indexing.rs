@@ -1,12 +1,12 @@
 //! Graphs of ops that pick, place and draw elements.
 
-use wavelane::dtype::DType;
-use wavelane::graph::Graph;
-use wavelane::ops::random::Distribution;
-use wavelane::ops::scatter::Update;
-use wavelane::ops::*;
+use crate::dtype::DType;
+use crate::graph::Graph;
+use crate::ops::random::Distribution;
+use crate::ops::scatter::Update;
+use crate::ops::*;
 
-use crate::support::one;
+use super::support::one;
 
 const REDUCTIONS: [Update; 5] = [Update::None, Update::Add, Update::Mul, Update::Max, Update::Min];
 

@@ -1,17 +1,13 @@
 //! Graphs of ops over images: pooling, resampling.
 
-use wavelane::dtype::DType;
-use wavelane::error::Error;
-use wavelane::graph::Graph;
-use wavelane::kernel::caps::{Caps, Width};
-use wavelane::ops::grid_sample::{GridMode, GridPadding};
-use wavelane::ops::pool::{IndexOrder, PoolAxis, PoolKind};
-use wavelane::ops::roi_align::RoiMode;
-use wavelane::ops::{GridSample, Pool, Resample, RoiAlign};
-use wavelane::plan;
-use wavelane::shape::Symbols;
+use crate::dtype::DType;
+use crate::graph::Graph;
+use crate::ops::grid_sample::{GridMode, GridPadding};
+use crate::ops::pool::{IndexOrder, PoolAxis, PoolKind};
+use crate::ops::roi_align::RoiMode;
+use crate::ops::{GridSample, Pool, Resample, RoiAlign};
 
-use crate::support::one;
+use super::support::one;
 
 pub fn graphs() -> Vec<Graph> {
     [pools(), resamples(), samples(), regions()].concat()
@@ -64,14 +60,4 @@ fn regions() -> Vec<Graph> {
         })
     };
     [RoiMode::Average, RoiMode::Max].map(graph).to_vec()
-}
-
-#[test]
-fn windows_beyond_the_loops_of_narrow_devices_are_refused() {
-    let axis = PoolAxis { windows: 1, kernel: 256, stride: 1, dilation: 1, begin: 0, end: 0 };
-    let kind = PoolKind::Average { count_include_pad: false };
-    let graph = one(Pool { kind, axes: vec![axis; 2] }, |b| vec![b.input("x", DType::F32, &[1, 1, 256, 256][..])]);
-    let plan = |width| plan::compile(&graph, &Symbols::new(), &Caps { width, ..Caps::plain() });
-    assert!(plan(Width::Wide).is_ok());
-    assert!(matches!(plan(Width::Narrow), Err(Error::Unsupported(_))));
 }

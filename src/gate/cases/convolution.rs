@@ -1,11 +1,11 @@
 //! Graphs of convolutions and of all that is made like them.
 
-use wavelane::dtype::DType;
-use wavelane::graph::Graph;
-use wavelane::kernel::Expr;
-use wavelane::ops::*;
+use crate::dtype::DType;
+use crate::graph::Graph;
+use crate::kernel::Expr;
+use crate::ops::*;
 
-use crate::support::one;
+use super::support::one;
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();
@@ -13,7 +13,7 @@ pub fn graphs() -> Vec<Graph> {
     for (x, weight, groups) in CONVOLUTIONS {
         let conv = Conv { groups, ..Conv::plain(x.len() - 2) };
         let operands =
-            |dtype| move |b: &mut wavelane::graph::GraphBuilder| vec![b.input("x", dtype, x), b.input("w", dtype, weight)];
+            |dtype| move |b: &mut crate::graph::GraphBuilder| vec![b.input("x", dtype, x), b.input("w", dtype, weight)];
         graphs.push(one(conv.clone(), operands(DType::F32)));
         graphs.push(one(conv.clone(), operands(DType::I64)));
         graphs.push(one(Conv { tail: bias.clone(), ..conv }, |b| {

@@ -1,15 +1,21 @@
 //! What the graphs here are made with.
 
-use wavelane::dtype::DType;
-use wavelane::graph::{Graph, GraphBuilder, ValueId};
-use wavelane::ops::Op;
-use wavelane::tensor::Weight;
+use crate::dtype::DType;
+use crate::graph::{Graph, GraphBuilder, ValueId};
+use crate::ops::Op;
+use crate::tensor::Weight;
+use crate::tensor::example::{Numbers, weight_bytes};
 
-/// A weight of zeros.
+/// A weight of made-up values.
 pub fn weight(dtype: DType, rows: usize, columns: usize) -> Weight {
-    let bytes = vec![0u8; rows * dtype.row_bytes(columns).unwrap()];
+    let bytes = weight_bytes(dtype, rows, columns, 1, 0.05);
     let n = bytes.len();
     Weight::new(dtype, &[rows, columns], std::sync::Arc::new(bytes), 0..n).unwrap()
+}
+
+/// A weight of `n` numbers.
+pub fn vector(n: usize) -> Weight {
+    Weight::from_f32(&[n], &Numbers::new(2).units(n)).unwrap()
 }
 
 /// A graph of one node.

@@ -1,0 +1,109 @@
+//! Every kernel that the planner may pick, and where.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use rayon::prelude::*;
+
+use super::{Profile, cases};
+use crate::error::Result;
+use crate::kernel::expr::Kind;
+use crate::kernel::{Caps, Dispatch, Expr, Kernel};
+use crate::plan::{self, Plan};
+use crate::shape::Symbols;
+
+/// What the dispatches of a kernel that were planned for one profile ask for, at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// Storage buffers bound.
+    pub storage_buffers: u32,
+    /// Bind groups, those that are left empty included.
+    pub bind_groups: u32,
+    /// Workgroups in one dimension of the grid.
+    pub grid: u32,
+    /// How many dispatches there are.
+    pub dispatches: usize,
+}
+
+impl Use {
+    fn of(dispatch: &Dispatch) -> Self {
+        Use {
+            storage_buffers: dispatch.bindings.len() as u32,
+            bind_groups: dispatch.bindings.iter().map(|b| b.group + 1).max().unwrap_or(1),
+            grid: dispatch.grid.into_iter().max().unwrap_or(0),
+            dispatches: 1,
+        }
+    }
+
+    fn and(self, other: Use) -> Self {
+        Use {
+            storage_buffers: self.storage_buffers.max(other.storage_buffers),
+            bind_groups: self.bind_groups.max(other.bind_groups),
+            grid: self.grid.max(other.grid),
+            dispatches: self.dispatches + other.dispatches,
+        }
+    }
+}
+
+/// A kernel, and the profiles for which it was planned.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// By the index of the profile.
+    pub uses: BTreeMap<usize, Use>,
+}
+
+impl Variant {
+    /// One line that no other variant has: the kernel, and how the operands of its tail are read.
+    pub fn name(&self) -> String {
+        let mut name = self.kernel.to_string();
+        let Some(tail) = &self.kernel.tail else { return name };
+        if tail.expr == Expr::Operand(0) && tail.given != [Kind::Float] {
+            let _ = write!(name, " tail=x0");
+        }
+        for (i, kind) in tail.given.iter().enumerate().filter(|(_, kind)| **kind != Kind::Float) {
+            let _ = write!(name, " x{i}:{}", kind.wgsl());
+        }
+        for (i, operand) in tail.operands.iter().enumerate() {
+            let access = format!("{:?}", operand.access).to_lowercase();
+            let _ = write!(name, " x{}:{}:{access}", i + tail.given.len(), operand.kind.wgsl());
+        }
+        name
+    }
+}
+
+/// The kernels of all cases, planned for all profiles under every view of them, in the order of [`Kernel`].
+///
+/// # Errors
+/// Those of [`plan::compile`]: every case must run everywhere.
+pub fn variants(profiles: &[Profile]) -> Result<Vec<Variant>> {
+    let graphs = cases::graphs();
+    variants_of(profiles, |caps| {
+        let views = caps.views().into_iter().map(|view| caps.seen_as(view));
+        views.flat_map(|caps| graphs.iter().map(move |graph| plan::compile(graph, &Symbols::new(), &caps))).collect()
+    })
+}
+
+/// The kernels of the plans that `plans` makes for each profile, in the order of [`Kernel`].
+///
+/// # Errors
+/// Those of `plans`.
+pub fn variants_of(profiles: &[Profile], plans: impl Fn(&Caps) -> Result<Vec<Plan>> + Sync) -> Result<Vec<Variant>> {
+    let uses = |profile: &Profile| -> Result<BTreeMap<Kernel, Use>> {
+        let mut uses: BTreeMap<Kernel, Use> = BTreeMap::new();
+        for dispatch in plans(&profile.caps)?.iter().flat_map(Plan::dispatches) {
+            let most = uses.entry(dispatch.kernel.clone()).or_default();
+            *most = most.and(Use::of(dispatch));
+        }
+        Ok(uses)
+    };
+    let planned: Vec<_> = profiles.par_iter().map(uses).collect::<Result<_>>()?;
+    let mut variants: BTreeMap<Kernel, BTreeMap<usize, Use>> = BTreeMap::new();
+    for (profile, uses) in planned.into_iter().enumerate() {
+        for (kernel, used) in uses {
+            variants.entry(kernel).or_default().insert(profile, used);
+        }
+    }
+    Ok(variants.into_iter().map(|(kernel, uses)| Variant { kernel, uses }).collect())
+}

@@ -1,0 +1,233 @@
+//! Learning about a device while it is used: kernels are compared with the reference before their first use, and those that could
+//! be used instead of one another are timed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::record::{Budget, Record};
+use super::trial::{Fill, Trial};
+use super::{Gpu, WeightStore};
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::kernel::caps::View;
+use crate::kernel::{Caps, Dispatch, Kernel};
+use crate::plan::choices::Problem;
+use crate::plan::{self, Choices, Plan};
+use crate::shape::Symbols;
+
+/// Operations of an example that the reference is given: some hundredths of a second.
+const REFERENCE_FLOPS: u64 = 16_000_000;
+/// Nodes with less than this part of a plan's operations are not timed.
+const SHARE: f64 = 0.005;
+/// What another kernel must need at most of the usual one's time to be used instead: less would be noise.
+const BETTER: f64 = 0.9;
+
+/// What the comparison of one node with the reference showed.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The kernels that ran.
+    pub kernels: Vec<Kernel>,
+    /// The largest error in units of its tolerance, or what was wrong.
+    pub outcome: std::result::Result<f64, String>,
+}
+
+impl Gpu {
+    /// Compares the only node of a graph with the reference, on made-up operands, under a view of this device. The outcome is noted
+    /// in the record where there is one, but not saved.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the node has no kernel under that view; [`Error::Device`] when the device fails altogether.
+    pub fn verify(&self, graph: &Graph, view: View, fill: Fill) -> Result<Verdict> {
+        let device = self.with_caps(|caps| *caps = caps.seen_as(view));
+        let trial = Trial::of_graph(graph, fill)?;
+        let plan = plan::compile(graph, &Symbols::new(), &device.info().caps)?;
+        let kernels: Vec<Kernel> = plan.dispatches().map(|d| d.kernel.clone()).collect();
+        let outcome = match trial.check(&device) {
+            Ok((_, worst)) => Ok(worst),
+            Err(Error::Check(what)) => Err(what),
+            Err(e) => return Err(e),
+        };
+        let record = self.record();
+        for (record, kernel) in record.iter().flat_map(|record| kernels.iter().map(move |kernel| (record, kernel))) {
+            match &outcome {
+                Ok(_) if record.choices().struck.contains_key(&kernel.to_string()) => {}
+                Ok(_) => record.prove(&kernel.to_string(), &self.source(kernel)?),
+                Err(what) => record.strike(&kernel.to_string(), what),
+            }
+        }
+        Ok(Verdict { kernels, outcome })
+    }
+
+    /// Compares the kernels of `plan` that were not compared yet with the reference, the cheapest first, until the record's time is
+    /// up. Returns whether any was struck.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails altogether.
+    pub(super) fn prove(&self, record: &Record, graph: &Graph, plan: &Plan) -> Result<bool> {
+        let started = Instant::now();
+        let limit = record.left().proving;
+        if limit.is_zero() {
+            return Ok(false);
+        }
+        let device = self.settled(record.choices());
+        let mut unproven = self.unproven(record, plan.dispatches().map(|d| &d.kernel))?;
+        let (mut struck, found) = (false, unproven.len());
+        if found == 0 {
+            return Ok(false);
+        }
+        let mut order: Vec<usize> = (0..plan.steps.len()).collect();
+        order.sort_by_key(|step| plan.steps[*step].flops);
+        for step in order {
+            let kernels: Vec<&Kernel> = plan.steps[step].dispatches.iter().map(|d| &d.kernel).collect();
+            if !kernels.iter().any(|k| unproven.contains(&k.to_string())) {
+                continue;
+            }
+            if started.elapsed() >= limit {
+                log::info!("{} kernels are used unproven: the time for proving is up", unproven.len());
+                break;
+            }
+            struck |= !device.prove_step(record, graph, plan, step)?;
+            // Whether it was right, wrong or could not be compared, it is not tried again with this plan.
+            kernels.iter().for_each(|k| _ = unproven.remove(&k.to_string()));
+        }
+        record.spend(Budget { proving: started.elapsed(), tuning: Duration::ZERO });
+        log::info!("{} of {found} kernels tried in {:.2} s", found - unproven.len(), started.elapsed().as_secs_f64());
+        record.save();
+        Ok(struck)
+    }
+
+    /// The names of those kernels that were not proven as they are now.
+    fn unproven<'a>(&self, record: &Record, kernels: impl Iterator<Item = &'a Kernel>) -> Result<BTreeSet<String>> {
+        let (mut seen, mut unproven) = (BTreeSet::new(), BTreeSet::new());
+        for kernel in kernels {
+            let name = kernel.to_string();
+            if seen.insert(name.clone()) && !record.is_proven(&name, &self.source(kernel)?) {
+                unproven.insert(name);
+            }
+        }
+        Ok(unproven)
+    }
+
+    /// Compares one step with the reference and notes the outcome; false when it is wrong.
+    fn prove_step(&self, record: &Record, graph: &Graph, plan: &Plan, step: usize) -> Result<bool> {
+        let kernels: Vec<&Kernel> = plan.steps[step].dispatches.iter().map(|d| &d.kernel).collect();
+        let trials = [Some(REFERENCE_FLOPS), None].map(|flops| {
+            move || match flops {
+                Some(flops) => Trial::of_step_within(graph, plan, step, flops),
+                None => Trial::of_step(graph, plan, step),
+            }
+        });
+        for trial in trials {
+            match trial()?.check(self) {
+                Ok((ran, _)) => {
+                    let same: Vec<&&Kernel> = kernels.iter().filter(|k| ran.dispatches().any(|d| d.kernel == ***k)).collect();
+                    for kernel in &same {
+                        record.prove(&kernel.to_string(), &self.source(kernel)?);
+                    }
+                    // Smaller shapes may lead to other kernels; then the whole is tried.
+                    if same.len() == kernels.len() {
+                        return Ok(true);
+                    }
+                }
+                Err(Error::Check(reason)) => {
+                    kernels.iter().for_each(|kernel| record.strike(&kernel.to_string(), &reason));
+                    return Ok(false);
+                }
+                Err(e @ Error::Device { .. }) => return Err(e),
+                Err(e) => {
+                    log::debug!("{} '{}' cannot be tried by itself: {e}", plan.steps[step].op, plan.steps[step].name);
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Times, for the nodes of `plan` that take the most operations, the lowerings that could be used instead of one another, until
+    /// the record's time is up. Returns whether any choice changed.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails altogether.
+    pub(super) fn tune(&self, record: &Record, graph: &Graph, plan: &Plan, weights: &Arc<WeightStore>) -> Result<bool> {
+        let started = Instant::now();
+        let limit = record.left().tuning;
+        if limit.is_zero() {
+            return Ok(false);
+        }
+        let caps = &self.info().caps;
+        let problems = plan::problems(graph, &plan.symbols, caps)?;
+        // One step for all that compute the same, with the operations of all of them.
+        let mut alike: BTreeMap<String, (usize, u64)> = BTreeMap::new();
+        for (step, problem) in problems.iter().enumerate() {
+            alike.entry(problem.signature()).or_insert((step, 0)).1 += plan.steps[step].flops;
+        }
+        let total: u64 = plan.steps.iter().map(|s| s.flops).sum();
+        let known = record.choices().fastest;
+        let worth = |(signature, (_, flops)): &(String, (usize, u64))| {
+            *flops as f64 >= SHARE * total as f64 && !known.contains_key(signature)
+        };
+        let mut order: Vec<(String, (usize, u64))> = alike.into_iter().filter(worth).collect();
+        order.sort_by_key(|(_, (_, flops))| std::cmp::Reverse(*flops));
+        let mut changed = false;
+        for (signature, (step, _)) in order {
+            if started.elapsed() >= limit {
+                log::info!("the time for tuning is up");
+                break;
+            }
+            let view = self.fastest(record, graph, plan, step, &problems[step], weights)?;
+            let Some(view) = view else { continue };
+            changed |= caps.views().first() != Some(&view);
+            record.prefer(signature, view);
+        }
+        record.spend(Budget { proving: Duration::ZERO, tuning: started.elapsed() });
+        record.save();
+        Ok(changed)
+    }
+
+    /// The view under which a step runs fastest, of those that give right results; none where there is nothing to choose.
+    fn fastest(
+        &self,
+        record: &Record,
+        graph: &Graph,
+        plan: &Plan,
+        step: usize,
+        problem: &Problem<'_>,
+        weights: &Arc<WeightStore>,
+    ) -> Result<Option<View>> {
+        let caps: &Caps = &self.info().caps;
+        let candidates = problem.candidates(caps);
+        if candidates.len() < 2 {
+            return Ok(None);
+        }
+        let trial = Trial::of_step(graph, plan, step)?;
+        let struck = Choices { fastest: BTreeMap::new(), ..record.choices() };
+        let mut best: Option<(View, f64)> = None;
+        for (view, lowered) in candidates {
+            if record.choices().fault(&lowered).is_some() {
+                continue;
+            }
+            let device = self.with_caps(|c| *c = caps.seen_as(view)).settled(struck.clone());
+            let kernels = lowered.dispatches.iter().map(|d| &d.kernel);
+            if !self.unproven(record, kernels)?.is_empty()
+                && !device.prove_lowered(record, graph, plan, step, &lowered.dispatches)?
+            {
+                continue;
+            }
+            let limit = best.map_or(f64::INFINITY, |(_, seconds)| seconds * BETTER);
+            let Some(seconds) = trial.time(&device, weights, limit)? else { continue };
+            log::debug!("{}: {view} takes {:.1} us", problem.signature(), seconds * 1e6);
+            if seconds < limit {
+                best = Some((view, seconds));
+            }
+        }
+        Ok(best.map(|(view, _)| view))
+    }
+
+    /// Like [`Gpu::prove_step`] for a lowering that is not the plan's.
+    fn prove_lowered(&self, record: &Record, graph: &Graph, plan: &Plan, step: usize, dispatches: &[Dispatch]) -> Result<bool> {
+        let mut other = plan.clone();
+        other.steps[step].dispatches = dispatches.to_vec();
+        self.prove_step(record, graph, &other, step)
+    }
+}
