@@ -13,11 +13,12 @@ use std::time::Instant;
 
 use serde_json::json;
 use support::table::{Cell, Table};
-use support::timing::Sample;
 use support::{Arguments, Result};
 use wavelane::dtype::DType;
 use wavelane::gpu::Gpu;
 use wavelane::kernel::caps::Width;
+use wavelane::measure::Effort;
+use wavelane::measure::timing::Sample;
 use wavelane::models::{LanguageModel, Outputs};
 use wavelane::plan::Request;
 use wavelane::session::pages::{CacheShape, PagePool};
@@ -43,7 +44,7 @@ fn main() -> Result<()> {
         let dispatches = step.session.prepare(&step.request, &mut |_, _| {})?.map_or(0, |plan| plan.dispatches().count());
         step.run()?;
         let warm = gpu.counters();
-        let sample = Sample::take(|| {
+        let sample = Sample::take(Effort::FULL.runs, || {
             let started = Instant::now();
             (0..STEPS).try_for_each(|_| step.run())?;
             Ok(started.elapsed().as_secs_f64() / STEPS as f64)

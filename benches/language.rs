@@ -11,17 +11,13 @@
 mod models;
 mod support;
 
-use std::collections::HashSet;
-
 use serde_json::json;
-use support::roof::{self, Roof};
 use support::table::{Cell, Table};
-use support::timing::Sample;
-use support::{Arguments, Result, device, print_head};
+use support::{Arguments, Result, device, print_head, roofs};
 use wavelane::generate::{Engine, Options, Prompt, Request, Sampling, Sequence};
-use wavelane::kernel::Resource;
-use wavelane::plan::{Place, Plan};
-use wavelane::quant::Format;
+use wavelane::measure::timing::Sample;
+use wavelane::measure::{Effort, Roofs};
+use wavelane::plan::Plan;
 use wavelane::session::Device;
 use wavelane::tokenizer::Special;
 
@@ -37,7 +33,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse(&["--json", "--cpu"])?;
     let Some(path) = models::model_path() else { return Ok(()) };
     let gpu = device()?;
-    let roof = roof::measure(gpu.info())?;
+    let roof = roofs(&gpu)?;
     if !arguments.json {
         print_head(gpu.info(), &roof);
     }
@@ -92,11 +88,11 @@ impl Task {
 struct Bench<'a> {
     sequence: Sequence,
     chunk: usize,
-    roof: Option<&'a Roof>,
+    roof: Option<&'a Roofs>,
 }
 
 impl<'a> Bench<'a> {
-    fn new(engine: Engine, roof: Option<&'a Roof>) -> Result<Self> {
+    fn new(engine: Engine, roof: Option<&'a Roofs>) -> Result<Self> {
         let options = Options { context: Some(engine.model().context().min(CONTEXT)), ..Options::default() };
         Ok(Bench { sequence: engine.sequence(&options)?, chunk: options.chunk, roof })
     }
@@ -109,10 +105,10 @@ impl<'a> Bench<'a> {
         };
         self.run(task)?; // uploads weights, makes pipelines, learns the pace
         let mut host = Vec::new();
-        let sample = Sample::take(|| {
+        let sample = Sample::take(Effort::FULL.runs, || {
             let (seconds, on_host) = self.run(task)?;
             host.extend(on_host);
-            Ok(seconds)
+            Ok::<_, Box<dyn std::error::Error>>(seconds)
         })?;
         host.sort_by(f64::total_cmp);
         let steps_per_second = tokens as f64 / step as f64 / sample.median;
@@ -120,8 +116,8 @@ impl<'a> Bench<'a> {
         let [rate, unit, share] = match (&plan, self.roof) {
             (Some(plan), Some(roof)) => {
                 let (amount, unit, most) = match task {
-                    Task::Prefill(_) => (product_operations(plan), "GFLOP/s", roof.flops),
-                    Task::Decode => (weight_bytes(plan)?, "GB/s", roof.read),
+                    Task::Prefill(_) => (product_operations(plan), "GFLOP/s", roof.f32_flops),
+                    Task::Decode => (plan.weight_bytes_read(), "GB/s", roof.memory.read),
                 };
                 let rate = amount as f64 * steps_per_second;
                 [Cell::Number(rate / 1e9, 2), unit.into(), Cell::Number(rate / most * 100.0, 1)]
@@ -177,26 +173,4 @@ fn thread_seconds() -> Option<f64> {
 /// Operations of all products of a step.
 fn product_operations(plan: &Plan) -> u64 {
     plan.steps.iter().filter(|step| step.op == "MatMul").map(|step| step.flops).sum()
-}
-
-/// Bytes of the weights that a step reads whole: all but the table of embeddings, unless that is also multiplied with.
-fn weight_bytes(plan: &Plan) -> Result<u64> {
-    let dispatches = plan.steps.iter().filter(|step| step.op != "Embed").flat_map(|step| &step.dispatches);
-    let resources: HashSet<Resource> = dispatches.flat_map(|d| &d.bindings).map(|b| b.resource).collect();
-    let mut bytes = 0;
-    for resource in resources {
-        bytes += match resource {
-            Resource::Value(i) => match plan.values[i].place {
-                Place::Weight { .. } => 4 * plan.values[i].shape.iter().product::<usize>(),
-                _ => 0,
-            },
-            Resource::Plane { value, chunk, plane } => {
-                let value = &plan.values[value];
-                let Place::Weight { chunks, .. } = &value.place else { continue };
-                let format = Format::of(value.dtype).ok_or("a packed weight has no packed layout")?;
-                format.plane_bytes(chunks[chunk].len(), value.shape[1])[plane]
-            }
-        } as u64;
-    }
-    Ok(bytes)
 }

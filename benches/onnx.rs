@@ -22,10 +22,11 @@ use std::time::Instant;
 
 use serde_json::json;
 use support::table::{Cell, Table};
-use support::timing::{RUNS, Sample};
-use support::{Arguments, Result, device, print_head, roof};
+use support::{Arguments, Result, device, print_head, roofs};
 use wavelane::formats::onnx::{Dim, ValueInfo, ValueKind};
 use wavelane::gpu::Gpu;
+use wavelane::measure::Effort;
+use wavelane::measure::timing::Sample;
 use wavelane::onnx::{Array, Session};
 use wavelane::session::Device;
 use wavelane::tensor::Tensor;
@@ -35,10 +36,10 @@ type Inputs = BTreeMap<String, Array>;
 fn main() -> Result<()> {
     let arguments = Arguments::parse(&["--json", "--cpu"])?;
     let gpu = device()?;
-    let roof = roof::measure(gpu.info())?;
+    let roof = roofs(&gpu)?;
     if !arguments.json {
         print_head(gpu.info(), &roof);
-        println!("medians of {RUNS} runs; `first` is the first run, which traces, uploads and makes pipelines\n");
+        println!("medians of {} runs; `first` is the first run, which traces, uploads and makes pipelines\n", Effort::FULL.runs);
     }
     let columns = &[
         ("case", 26),
@@ -124,9 +125,9 @@ fn time(inputs: &Inputs, session: &mut Session) -> Result<(f64, Sample)> {
     let mut run = || {
         let started = Instant::now();
         session.run(inputs)?;
-        Ok(started.elapsed().as_secs_f64())
+        Ok::<_, wavelane::Error>(started.elapsed().as_secs_f64())
     };
     let first = run()?;
     run()?;
-    Ok((first, Sample::take(run)?))
+    Ok((first, Sample::take(Effort::FULL.runs, run)?))
 }

@@ -75,10 +75,13 @@ fn pairs_of(slot: u32, position: u32, kv_head: u32) -> u32 {
     return ((min(block, params.pages - 1u) * params.kv_heads + kv_head) * PAGE + position % PAGE) * PAIRS;
 }
 
-// Of two sequences, each a slot and how many positions a token of it attends to, that with the lower slot.
+// Of two sequences, each a slot and how many positions its tokens attend to at most, that with the lower slot; then how many positions
+// all rows attend to, which is none where there are rows of others.
 fn lower(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
-    let one = vec4<u32>(a.x, max(a.y, b.y), 0u, 0u);
-    return select(select(b, a, a.x < b.x), one, a.x == b.x);
+    let first = select(b, a, a.x < b.x);
+    let other = max(a.x, b.x);
+    let seen = select(min(a.z, b.z), 0u, a.x != b.x && other != NO_SLOT);
+    return vec4<u32>(first.x, select(first.y, max(a.y, b.y), a.x == b.x), seen, 0u);
 }
 
 fn hold(at: u32, value: vec4<f32>) {
@@ -119,8 +122,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     loop {
         if (lane < ROWS) {
             let token = token_of(first_row + lane);
-            let waits = first_row + lane < params.tokens * GROUP && slots[token] >= least;
-            tile[lane] = vec4<u32>(select(NO_SLOT, slots[token], waits), length_of(token), 0u, 0u);
+            let length = length_of(token);
+            let is_row = first_row + lane < params.tokens * GROUP && slots[token] != NO_SLOT;
+            let waits = is_row && slots[token] >= least;
+            tile[lane] = vec4<u32>(select(NO_SLOT, slots[token], waits), length, select(NO_SLOT, select(0u, length, waits), is_row), 0u);
         }
         for (var half = ROWS / 2u; half > 0u; half /= 2u) {
             workgroupBarrier();
@@ -131,6 +136,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let turn = workgroupUniformLoad(&tile[0]);
         let slot = turn.x;
         let end = turn.y;
+        let seen_by_all = turn.z;
         if (slot == NO_SLOT) {
             break;
         }
@@ -207,14 +213,31 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                         hold(SECOND + lane * 2u + 1u, quads[1]);
                     }
                     workgroupBarrier();
+                    let position = first + half + chunk;
+                    if (position + CHUNK <= seen_by_all) {
+                        for (var i = 0u; i < CHUNK; i++) {
+                            let weight = held((chunk + i) * 16u + down);
+                            for (var o = 0u; o < OWN; o++) {
+                                let value = held(SECOND + i * QUADS + min(o * 16u + across, QUADS - 1u));
+                                sums[o * 4u] = fma(vec4<f32>(weight.x), value, sums[o * 4u]);
+                                sums[o * 4u + 1u] = fma(vec4<f32>(weight.y), value, sums[o * 4u + 1u]);
+                                sums[o * 4u + 2u] = fma(vec4<f32>(weight.z), value, sums[o * 4u + 2u]);
+                                sums[o * 4u + 3u] = fma(vec4<f32>(weight.w), value, sums[o * 4u + 3u]);
+                            }
+                        }
+                        continue;
+                    }
+                    // A weight of zero does not hide a value that is infinite or no number from a row that may not see it.
                     for (var i = 0u; i < CHUNK; i++) {
                         let weight = held((chunk + i) * 16u + down);
+                        let seen = vec4<u32>(position + i) < limits;
                         for (var o = 0u; o < OWN; o++) {
                             let value = held(SECOND + i * QUADS + min(o * 16u + across, QUADS - 1u));
-                            sums[o * 4u] = fma(vec4<f32>(weight.x), value, sums[o * 4u]);
-                            sums[o * 4u + 1u] = fma(vec4<f32>(weight.y), value, sums[o * 4u + 1u]);
-                            sums[o * 4u + 2u] = fma(vec4<f32>(weight.z), value, sums[o * 4u + 2u]);
-                            sums[o * 4u + 3u] = fma(vec4<f32>(weight.w), value, sums[o * 4u + 3u]);
+                            let none = vec4<f32>();
+                            sums[o * 4u] = fma(vec4<f32>(weight.x), select(none, value, seen.x), sums[o * 4u]);
+                            sums[o * 4u + 1u] = fma(vec4<f32>(weight.y), select(none, value, seen.y), sums[o * 4u + 1u]);
+                            sums[o * 4u + 2u] = fma(vec4<f32>(weight.z), select(none, value, seen.z), sums[o * 4u + 2u]);
+                            sums[o * 4u + 3u] = fma(vec4<f32>(weight.w), select(none, value, seen.w), sums[o * 4u + 3u]);
                         }
                     }
                 }

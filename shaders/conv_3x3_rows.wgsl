@@ -6,7 +6,7 @@
 //   out     [N, groups * filters, height, width] f32
 //
 // One workgroup: 8 * ROWS filters (ROWS is 1 or 2), 8 apart in each lane, for 2 rows of outputs of one group of one image in each of
-// 8 / SEGMENT segments that lie below one another: 28 outputs a row where SEGMENT is 8, 14 where it is 4. Each lane loads four of
+// 8 / SEGMENT segments that lie below one another (SEGMENT is 8, 4 or 2): WIDTH outputs a row, which is 28 where SEGMENT is 8. Each lane loads four of
 // the 4 * SEGMENT inputs of a row and hands them to the others; each is used by up to six taps of a filter.
 
 struct Axis {
@@ -47,9 +47,6 @@ struct Taps {
     b: vec4<f32>,
     c: vec4<f32>,
 }
-
-// Outputs of a row of a segment: a quad less where there is one segment, else two less than inputs.
-const WIDTH = select(SEGMENT * 4u - 2u, 28u, SEGMENT == 8u);
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
@@ -104,8 +101,8 @@ fn add_nine(
     return add_three(s, w.b.z, w.b.w, w.c.x, x2, next2);
 }
 
-// Adds a channel to a row of sums. The inputs after the last quad of a segment are not its own: the two outputs that they reach
-// are not stored.
+// Adds a channel to a row of sums. The inputs after the last quad of a segment are the next one's. The outputs that they reach are not
+// stored, but where a segment holds whole rows and the zero before them: there the first of these inputs is the zero after the row.
 fn add_channel(sum: Row, w: Taps, x0: Row, x1: Row, x2: Row) -> Row {
     var s = sum;
     s.q0 = add_nine(s.q0, w, x0.q0, x0.q1, x1.q0, x1.q1, x2.q0, x2.q1);
@@ -116,7 +113,7 @@ fn add_channel(sum: Row, w: Taps, x0: Row, x1: Row, x2: Row) -> Row {
     s.q5 = add_nine(s.q5, w, x0.q5, x0.q6, x1.q5, x1.q6, x2.q5, x2.q6);
     s.q6 = add_nine(s.q6, w, x0.q6, x0.q7, x1.q6, x1.q7, x2.q6, x2.q7);
     if (SEGMENT < 8u) {
-        s.q7 = add_nine(s.q7, w, x0.q7, x0.q7, x1.q7, x1.q7, x2.q7, x2.q7);
+        s.q7 = add_nine(s.q7, w, x0.q7, x0.q0, x1.q7, x1.q0, x2.q7, x2.q0);
     }
     return s;
 }

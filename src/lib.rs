@@ -12,6 +12,7 @@ pub mod generate;
 pub mod gpu;
 pub mod graph;
 pub mod kernel;
+pub mod measure;
 #[cfg(any(feature = "audio", feature = "image"))]
 pub mod media;
 pub mod models;
@@ -19,6 +20,7 @@ pub mod onnx;
 pub mod ops;
 pub mod plan;
 pub mod quant;
+pub mod report;
 pub mod session;
 pub mod shape;
 #[cfg(all(feature = "audio", feature = "image"))]

@@ -20,6 +20,8 @@ const LAYERS: &[&[&str]] = &[
     &["formats"],
     &["models", "onnx"],
     &["generate", "tasks"],
+    &["measure"],
+    &["report"],
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -78,6 +80,7 @@ fn documents_name_files_that_exist() {
         "CONTRIBUTING.md",
         "docs/architecture.md",
         "docs/recipes.md",
+        "docs/bench.md",
         "docs/benchmarks.md",
         "docs/gate.md",
         "docs/gpu-cost.md",

@@ -62,7 +62,7 @@ impl Case {
 fn plant(gpu: &Gpu, case: &Case, planted: &str, replaceable: bool) {
     let (graph, inputs) = (&case.graph, &case.inputs);
     let name = planted.to_owned();
-    let broken = gpu.with_fault(move |kernel, source| if kernel.to_string() == name { spoiled(&source) } else { source });
+    let broken = gpu.with_fault(move |kernel, source| if kernel.name() == name { spoiled(&source) } else { source });
     let trusting = &mut Runner::new(&broken, graph.clone(), WeightStore::new(&broken)).unwrap();
     let shown = trusting.check(&request(), inputs, &mut |_| {});
     assert!(matches!(shown, Err(wavelane::Error::Check(_))), "the fault planted in {planted} does not show: {shown:?}");
@@ -79,7 +79,7 @@ fn plant(gpu: &Gpu, case: &Case, planted: &str, replaceable: bool) {
     }
     let found = result.unwrap();
     let plan = runner.plans().last().unwrap();
-    assert!(plan.dispatches().all(|d| d.kernel.to_string() != planted), "{planted} is still used");
+    assert!(plan.dispatches().all(|d| d.kernel.name() != planted), "{planted} is still used");
     let expected = interpreter::run(graph, &Symbols::new(), inputs.clone(), &mut States::zeros(graph).unwrap()).unwrap();
     let node = &graph.nodes[0];
     let operand = |id: &ValueId| match &graph.value(*id).origin {
@@ -142,7 +142,7 @@ fn a_fault_in_any_kernel_is_found_struck_and_replaced() {
             for case in cases() {
                 let problems = plan::problems(&case.graph, &Symbols::new(), caps).unwrap();
                 let candidates = problems[0].candidates(caps);
-                let names = |at: usize| candidates[at].1.dispatches.iter().map(|d| d.kernel.to_string()).collect::<Vec<_>>();
+                let names = |at: usize| candidates[at].1.dispatches.iter().map(|d| d.kernel.name()).collect::<Vec<_>>();
                 for planted in names(0) {
                     // A fault strikes all kernels of its node, since it does not say which of them it is.
                     let replaceable = (1..candidates.len()).any(|other| !names(other).iter().any(|k| names(0).contains(k)));

@@ -1,14 +1,10 @@
 //! What the benchmarks share: arguments, the device and its roof, timing, tables.
 #![allow(dead_code)] // Every benchmark uses its own part.
 
-#[path = "../../tests/support/random.rs"]
-pub mod random;
-pub mod repeat;
-pub mod roof;
 pub mod table;
-pub mod timing;
 
 use wavelane::gpu::{DeviceInfo, Gpu};
+use wavelane::measure::{Effort, Roofs, roof};
 use wavelane::session::Device;
 
 /// Results of a benchmark, whatever failed.
@@ -56,8 +52,13 @@ pub fn device() -> Result<Gpu> {
     }
 }
 
-/// Prints the device and its roof, which every figure stands beside.
-pub fn print_head(info: &DeviceInfo, roof: &roof::Roof) {
+/// The roofs of a device, which every figure stands beside.
+pub fn roofs(gpu: &Gpu) -> Result<Roofs> {
+    Ok(roof::measure(gpu, &Effort::FULL, &mut |_, _| {})?)
+}
+
+/// Prints the device and its roofs.
+pub fn print_head(info: &DeviceInfo, roofs: &Roofs) {
     println!("device  {} ({}, {}, {})", info.name, info.kind, info.backend, info.driver);
-    println!("roof    {roof}\n");
+    println!("roofs   {roofs}\n");
 }

@@ -1,5 +1,3 @@
-enable wgpu_cooperative_matrix;
-
 // Matrices that a subgroup multiplies together: 8 x 8, f32, with sums in f32.
 
 const SIZE: u32 = 8u;

@@ -1,6 +1,3 @@
-enable f16;
-enable wgpu_cooperative_matrix;
-
 // Matrices that a subgroup multiplies together: 16 x 16, f16, with sums in f32.
 
 const SIZE: u32 = 16u;

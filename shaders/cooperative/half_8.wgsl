@@ -1,6 +1,3 @@
-enable f16;
-enable wgpu_cooperative_matrix;
-
 // Matrices that a subgroup multiplies together: 8 x 8, f16, with sums in f32.
 
 const SIZE: u32 = 8u;

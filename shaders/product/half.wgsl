@@ -1,5 +1,3 @@
-enable f16;
-
 // Elements of a product: f16. Their sums are good for few products: see product/totals_half.
 
 alias Element = f16;

@@ -31,7 +31,8 @@ struct Params {
     // Where the first matrices begin.
     a_start: u32,
     b_start: u32,
-    pad_0: u32,
+    // Columns that an invocation of batch_mat_mul_parts goes through.
+    segment: u32,
     pad_1: u32,
     pad_2: u32,
     batch: array<Batch, RANK>,
@@ -84,19 +85,4 @@ fn product_place(index: u32) -> Place {
         rest = outer;
     }
     return place;
-}
-
-// Stores the sum of row `row` and column `column`, where there is such.
-fn product_store(batch: u32, row: u32, column: u32, sum: Element) {
-    if (row < params.m && column < params.n) {
-        let index = (batch * params.m + row) * params.n + column;
-        out[index] = finish(sum, index, column);
-    }
-}
-
-fn product_store_quad(batch: u32, row: u32, column: u32, sums: Quad) {
-    product_store(batch, row, column, sums.x);
-    product_store(batch, row, column + 1u, sums.y);
-    product_store(batch, row, column + 2u, sums.z);
-    product_store(batch, row, column + 3u, sums.w);
 }

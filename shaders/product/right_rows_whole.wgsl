@@ -2,6 +2,10 @@
 
 @group(0) @binding(2) var<storage, read_write> b: array<Quad>;
 
+fn right_quad(place: u32, depth: u32) -> Quad {
+    return b[place / 4u + depth * (params.b_depth / 4u)];
+}
+
 // At depth .. depth + 4, a quad each: columns column .. column + 4 of the matrix that begins at `base`.
 fn right_tile(base: u32, depth: u32, column: u32) -> Tile {
     let row = params.b_depth / 4u;

@@ -1,6 +1,7 @@
 //! Commands, their flags and exit codes. Each command is one file; all work is done by the library.
 
 mod answer;
+mod bench;
 mod cache;
 mod chat;
 mod debug;
@@ -11,10 +12,12 @@ mod inspect;
 mod interrupt;
 mod ocr;
 mod output;
+mod profile;
 mod run;
 mod saliency;
 mod score;
 mod shaders;
+mod tune;
 mod vad;
 mod verify;
 
@@ -53,10 +56,16 @@ enum Command {
     Vad(vad::Vad),
     /// Compare every kernel with the reference on this device, and strike those that are wrong.
     Verify(verify::Verify),
+    /// Find the fastest kernels for a language model on this device.
+    Tune(tune::Tune),
     /// List the devices.
     Devices(devices::Devices),
     /// Show what a model file holds and what it needs.
     Inspect(inspect::Inspect),
+    /// Measure a device, kernels and models.
+    Bench(bench::Bench),
+    /// Show where the time of a model goes on a device.
+    Profile(profile::Profile),
     /// Show kernels, what they cost and whether they keep to the limits of devices.
     Shaders(shaders::Shaders),
 }
@@ -82,8 +91,11 @@ pub fn main() -> ExitCode {
         Command::Saliency(command) => command.execute(),
         Command::Vad(command) => command.execute(),
         Command::Verify(command) => command.execute(),
+        Command::Tune(command) => command.execute(),
         Command::Devices(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
+        Command::Bench(command) => command.execute(),
+        Command::Profile(command) => command.execute(),
         Command::Shaders(command) => command.execute(),
     };
     match result {

@@ -90,7 +90,7 @@ impl Shaders {
             Some(model) => gate::variants_of(&profiles, plans(model, self.check)?)?,
             None => gate::variants(&profiles)?,
         };
-        variants.retain(|variant| self.wants(&variant.name()));
+        variants.retain(|variant| self.wants(&variant.kernel.name()));
         let reports = gate::reports(variants)?;
         if self.check || self.update {
             return self.gate(&reports, &profiles);

@@ -34,7 +34,7 @@ impl Report {
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) when it does not link or is not valid WGSL.
     pub fn of(variant: Variant) -> Result<Self> {
-        let name = variant.name();
+        let name = variant.kernel.name();
         let shader = Shader::parse(&name, &linker::link(&variant.kernel)?)?;
         let refusal = |target: Target| shader.translate(target).err().map(|e| (target, e.to_string()));
         Ok(Report {

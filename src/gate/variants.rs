@@ -1,14 +1,12 @@
 //! Every kernel that the planner may pick, and where.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use rayon::prelude::*;
 
 use super::{Profile, cases};
 use crate::error::Result;
-use crate::kernel::expr::Kind;
-use crate::kernel::{Caps, Dispatch, Expr, Kernel};
+use crate::kernel::{Caps, Dispatch, Kernel};
 use crate::plan::{self, Plan};
 use crate::shape::Symbols;
 
@@ -52,25 +50,6 @@ pub struct Variant {
     pub kernel: Kernel,
     /// By the index of the profile.
     pub uses: BTreeMap<usize, Use>,
-}
-
-impl Variant {
-    /// One line that no other variant has: the kernel, and how the operands of its tail are read.
-    pub fn name(&self) -> String {
-        let mut name = self.kernel.to_string();
-        let Some(tail) = &self.kernel.tail else { return name };
-        if tail.expr == Expr::Operand(0) && tail.given != [Kind::Float] {
-            let _ = write!(name, " tail=x0");
-        }
-        for (i, kind) in tail.given.iter().enumerate().filter(|(_, kind)| **kind != Kind::Float) {
-            let _ = write!(name, " x{i}:{}", kind.wgsl());
-        }
-        for (i, operand) in tail.operands.iter().enumerate() {
-            let access = format!("{:?}", operand.access).to_lowercase();
-            let _ = write!(name, " x{}:{}:{access}", i + tail.given.len(), operand.kind.wgsl());
-        }
-        name
-    }
 }
 
 /// The kernels of all cases, planned for all profiles under every view of them, in the order of [`Kernel`].

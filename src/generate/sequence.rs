@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Progress;
 use crate::gpu::check::Checked;
+use crate::gpu::profile::{Profile, ProfileOptions};
 use crate::models::Outputs;
 use crate::ops::cache_write::NO_SLOT;
 use crate::plan::passes::set_precision;
@@ -210,8 +211,8 @@ impl Sequence {
         size.min(self.chunk)
     }
 
-    /// Runs `ids` at the end of the sequence in a step of `size` tokens, and returns what is wanted.
-    pub(super) fn step(&mut self, ids: &[u32], size: usize, wanted: Wanted<'_>) -> Result<Vec<Tensor>> {
+    /// What a step of `size` tokens that runs `ids` at the end of the sequence asks for, and its inputs.
+    fn step_inputs(&mut self, ids: &[u32], size: usize, wanted: Wanted<'_>) -> Result<(Request, Vec<Tensor>)> {
         let start = self.tokens.len();
         self.knows(ids)?;
         self.fits(start + ids.len())?;
@@ -228,6 +229,41 @@ impl Sequence {
         let request = request(size, rows.len(), outputs);
         let inputs = self.inputs(ids, start, size, rows, targets)?;
         self.ahead = None;
+        Ok((request, inputs))
+    }
+
+    /// Runs `ids` at the end of the sequence in one step that yields the best next token, several times, and times every dispatch.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for no tokens, more than a step takes, tokens that the model does not have or beyond the context; those of
+    /// [`GraphSession::profile`].
+    pub fn profile(&mut self, ids: &[u32], options: ProfileOptions) -> Result<Profile> {
+        let size = ids.len().next_power_of_two();
+        if ids.is_empty() || size > self.chunk {
+            return Err(Error::Request(format!("a step of {} tokens; steps take 1 to {}", ids.len(), self.chunk)));
+        }
+        let (request, inputs) = self.step_inputs(ids, size, Wanted::Last(&[Outputs::BEST]))?;
+        let (_, profile) = self.session.profile(&request, inputs, options)?;
+        self.tokens.extend_from_slice(ids);
+        Ok(profile)
+    }
+
+    /// Brings the cache to hold all of `ids`: keeps the beginning that it has in common with them and runs what is missing, without
+    /// any results.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for tokens that the model does not have or beyond the context; [`Error::Device`].
+    pub fn fill(&mut self, ids: &[u32]) -> Result<()> {
+        if ids.is_empty() {
+            self.truncate(0);
+            return Ok(());
+        }
+        self.extend_to(ids, &[]).map(|_| ())
+    }
+
+    /// Runs `ids` at the end of the sequence in a step of `size` tokens, and returns what is wanted.
+    pub(super) fn step(&mut self, ids: &[u32], size: usize, wanted: Wanted<'_>) -> Result<Vec<Tensor>> {
+        let (request, inputs) = self.step_inputs(ids, size, wanted)?;
         let results = match &mut self.observer {
             Some(observer) => self.session.check(&request, inputs, observer)?,
             None => self.session.run(&request, inputs)?,

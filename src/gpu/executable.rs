@@ -4,10 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::pipelines::{Key, Pipeline};
+use super::launch::{self, Launch};
 use super::weights::Slice;
 use super::{DeviceTensor, Gpu, Mapping, WeightStore, map};
 use crate::error::{Error, Result};
@@ -38,13 +37,6 @@ pub struct Storage {
     pub arena: wgpu::Buffer,
     /// States by value index.
     pub states: HashMap<usize, wgpu::Buffer>,
-}
-
-/// One dispatch, ready to record.
-struct Launch {
-    pipeline: Arc<Pipeline>,
-    groups: Vec<(u32, wgpu::BindGroup)>,
-    grid: [u32; 3],
 }
 
 /// The buffers by which one run's inputs come and its results go.
@@ -119,33 +111,17 @@ impl Executable {
         let inputs = gpu.buffer("inputs", plan.input_bytes, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)?;
         let place = |i: usize| place(gpu, &graph, &plan, i, weights, storage, &inputs);
         let outputs: Vec<Slice> = plan.outputs.iter().map(|i| place(*i)).collect::<Result<_>>()?;
-        let mut pipelines = gpu.pipelines(&keys(&plan))?.into_iter();
-        let stride = u64::from(gpu.info().caps.uniform_align);
-        let size = |d: &Dispatch| (d.params.len() as u64 * 4).max(4).next_multiple_of(16).next_multiple_of(stride);
-        let params = gpu.buffer("parameters", plan.dispatches().map(size).sum(), Usage::UNIFORM | Usage::COPY_DST)?;
-        let mut offset = 0;
-        let mut steps = Vec::with_capacity(plan.steps.len());
-        for step in &plan.steps {
-            let mut launches = Vec::with_capacity(step.dispatches.len());
-            for dispatch in &step.dispatches {
-                let pipeline = pipelines.next().ok_or_else(|| Error::invalid("executable", "a pipeline is missing"))?;
-                let words =
-                    Slice { buffer: params.clone(), offset, bytes: (dispatch.params.len() as u64 * 4).next_multiple_of(16) };
-                let resource = |r: Resource| match r {
-                    Resource::Value(i) => place(i),
-                    Resource::Plane { value, chunk, plane } => match &graph.values[value].origin {
-                        Origin::Weight(weight) => weights.plane(weight, chunk, plane),
-                        _ => None,
-                    }
-                    .ok_or_else(|| Error::invalid("executable", "a plane is missing")),
-                };
-                let groups = bind(gpu, dispatch, &pipeline, &words, resource)?;
-                gpu.0.queue.write_buffer(&params, offset, bytemuck::cast_slice(&dispatch.params));
-                launches.push(Launch { pipeline, groups, grid: dispatch.grid });
-                offset += size(dispatch);
+        let resource = |r: Resource| match r {
+            Resource::Value(i) => place(i),
+            Resource::Plane { value, chunk, plane } => match &graph.values[value].origin {
+                Origin::Weight(weight) => weights.plane(weight, chunk, plane),
+                _ => None,
             }
-            steps.push(launches);
-        }
+            .ok_or_else(|| Error::invalid("executable", "a plane is missing")),
+        };
+        let dispatches: Vec<&Dispatch> = plan.dispatches().collect();
+        let mut launches = launch::launches(gpu, &dispatches, resource)?.into_iter();
+        let steps = plan.steps.iter().map(|step| launches.by_ref().take(step.dispatches.len()).collect()).collect();
         let outputs = outputs.into_iter().map(|o| (o.buffer, o.offset, o.bytes)).collect();
         let mut made = Executable { gpu: gpu.clone(), request, graph, plan, steps, inputs, transfers: Vec::new(), outputs };
         made.transfer(0)?;
@@ -283,6 +259,16 @@ impl Executable {
         })
     }
 
+    /// The device.
+    pub(super) fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// All launches, in order.
+    pub(super) fn launches(&self) -> impl Iterator<Item = &Launch> {
+        self.steps.iter().flatten()
+    }
+
     /// Seconds of `repetitions` of all steps on what the last run left behind, in one submit.
     pub(super) fn time(&self, repetitions: usize) -> Result<f64> {
         self.gpu.guard("timing a plan", || {
@@ -331,12 +317,7 @@ impl Executable {
     fn record(&self, encoder: &mut wgpu::CommandEncoder, steps: std::ops::Range<usize>) {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for launch in self.steps[steps].iter().flatten() {
-            pass.set_pipeline(&launch.pipeline.pipeline);
-            for (group, bindings) in &launch.groups {
-                pass.set_bind_group(*group, bindings, &[]);
-            }
-            let [x, y, z] = launch.grid;
-            pass.dispatch_workgroups(x, y, z);
+            launch.record(&mut pass);
         }
     }
 
@@ -382,48 +363,4 @@ pub(super) fn place(
         .ok_or_else(|| gpu.error(format!("the weight '{}' is missing", value.name))),
         Place::Unused => Err(Error::invalid("plan", format!("'{}' is bound but has no place", value.name))),
     }
-}
-
-/// The pipelines of a plan's dispatches, in their order.
-pub(super) fn keys(plan: &Plan) -> Vec<Key> {
-    let key = |dispatch: &Dispatch| {
-        let bindings = dispatch.bindings.iter().map(|b| (b.group, b.binding, b.constant)).collect();
-        Key { kernel: dispatch.kernel.clone(), bindings }
-    };
-    plan.dispatches().map(key).collect()
-}
-
-fn bind(
-    gpu: &Gpu,
-    dispatch: &Dispatch,
-    pipeline: &Pipeline,
-    params: &Slice,
-    resource: impl Fn(Resource) -> Result<Slice>,
-) -> Result<Vec<(u32, wgpu::BindGroup)>> {
-    let mut slices = vec![(0, 0, params.clone())];
-    for b in &dispatch.bindings {
-        slices.push((b.group, b.binding, resource(b.resource)?));
-    }
-    let mut groups = Vec::new();
-    for (group, layout) in pipeline.layouts.iter().enumerate() {
-        let Some(layout) = layout else { continue };
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = slices
-            .iter()
-            .filter(|(g, _, _)| *g as usize == group)
-            .map(|(_, binding, slice)| wgpu::BindGroupEntry {
-                binding: *binding,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &slice.buffer,
-                    offset: slice.offset,
-                    // Vectors are read whole, so a binding's size is a multiple of 16 where the buffer goes on so far.
-                    size: std::num::NonZeroU64::new(slice.bytes.next_multiple_of(16).min(slice.buffer.size() - slice.offset)),
-                }),
-            })
-            .collect();
-        gpu.0.counters.bind_groups.fetch_add(1, Ordering::Relaxed);
-        let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries: &entries };
-        let made = gpu.guard(&format!("binding {}", dispatch.kernel), || Ok(gpu.0.device.create_bind_group(&descriptor)))?;
-        groups.push((group as u32, made));
-    }
-    Ok(groups)
 }

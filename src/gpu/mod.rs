@@ -3,11 +3,14 @@
 pub mod check;
 mod device_tensor;
 mod executable;
+mod launch;
 mod pipeline_cache;
 mod pipelines;
+pub mod profile;
 mod proving;
 pub mod record;
 mod runner;
+mod series;
 mod trial;
 mod weights;
 
@@ -22,6 +25,7 @@ pub use executable::Started;
 pub use proving::Verdict;
 pub use record::{Budget, Record};
 pub use runner::Runner;
+pub use series::Series;
 pub use trial::Fill;
 pub use weights::{Progress, WeightStore};
 
@@ -29,6 +33,12 @@ use crate::error::{Error, Result};
 use crate::kernel::caps::{Cooperative, Width};
 use crate::kernel::{Caps, Kernel};
 use crate::plan::Choices;
+
+/// Features that are used where an adapter has them. Timestamps cost nothing unless a profile asks for them.
+const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::SHADER_F16);
 
 /// What identifies a GPU device, for lists and choices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,7 +210,7 @@ impl Gpu {
         let found = described(&adapters);
         let mut chosen = choose(choice, &found)?;
         let adapter = &adapters[chosen.index];
-        let mut features = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
+        let mut features = WANTED;
         let mut token = wgpu::ExperimentalFeatures::disabled();
         if experimental && adapter.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
             chosen.caps.cooperative = cooperative(&adapter.cooperative_matrix_properties());

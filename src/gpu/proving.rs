@@ -51,9 +51,9 @@ impl Gpu {
         let record = self.record();
         for (record, kernel) in record.iter().flat_map(|record| kernels.iter().map(move |kernel| (record, kernel))) {
             match &outcome {
-                Ok(_) if record.choices().struck.contains_key(&kernel.to_string()) => {}
-                Ok(_) => record.prove(&kernel.to_string(), &self.source(kernel)?),
-                Err(what) => record.strike(&kernel.to_string(), what),
+                Ok(_) if record.choices().struck.contains_key(&kernel.name()) => {}
+                Ok(_) => record.prove(&kernel.name(), &self.source(kernel)?),
+                Err(what) => record.strike(&kernel.name(), what),
             }
         }
         Ok(Verdict { kernels, outcome })
@@ -80,7 +80,7 @@ impl Gpu {
         order.sort_by_key(|step| plan.steps[*step].flops);
         for step in order {
             let kernels: Vec<&Kernel> = plan.steps[step].dispatches.iter().map(|d| &d.kernel).collect();
-            if !kernels.iter().any(|k| unproven.contains(&k.to_string())) {
+            if !kernels.iter().any(|k| unproven.contains(&k.name())) {
                 continue;
             }
             if started.elapsed() >= limit {
@@ -89,7 +89,7 @@ impl Gpu {
             }
             struck |= !device.prove_step(record, graph, plan, step)?;
             // Whether it was right, wrong or could not be compared, it is not tried again with this plan.
-            kernels.iter().for_each(|k| _ = unproven.remove(&k.to_string()));
+            kernels.iter().for_each(|k| _ = unproven.remove(&k.name()));
         }
         record.spend(Budget { proving: started.elapsed(), tuning: Duration::ZERO });
         log::info!("{} of {found} kernels tried in {:.2} s", found - unproven.len(), started.elapsed().as_secs_f64());
@@ -101,7 +101,7 @@ impl Gpu {
     fn unproven<'a>(&self, record: &Record, kernels: impl Iterator<Item = &'a Kernel>) -> Result<BTreeSet<String>> {
         let (mut seen, mut unproven) = (BTreeSet::new(), BTreeSet::new());
         for kernel in kernels {
-            let name = kernel.to_string();
+            let name = kernel.name();
             if seen.insert(name.clone()) && !record.is_proven(&name, &self.source(kernel)?) {
                 unproven.insert(name);
             }
@@ -123,7 +123,7 @@ impl Gpu {
                 Ok((ran, _)) => {
                     let same: Vec<&&Kernel> = kernels.iter().filter(|k| ran.dispatches().any(|d| d.kernel == ***k)).collect();
                     for kernel in &same {
-                        record.prove(&kernel.to_string(), &self.source(kernel)?);
+                        record.prove(&kernel.name(), &self.source(kernel)?);
                     }
                     // Smaller shapes may lead to other kernels; then the whole is tried.
                     if same.len() == kernels.len() {
@@ -131,7 +131,7 @@ impl Gpu {
                     }
                 }
                 Err(Error::Check(reason)) => {
-                    kernels.iter().for_each(|kernel| record.strike(&kernel.to_string(), &reason));
+                    kernels.iter().for_each(|kernel| record.strike(&kernel.name(), &reason));
                     return Ok(false);
                 }
                 Err(e @ Error::Device { .. }) => return Err(e),

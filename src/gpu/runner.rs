@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::device_tensor::{DeviceTensor, Located};
-use super::executable::{self, Executable, Feed, Pace, Started, Storage};
+use super::executable::{Executable, Feed, Pace, Started, Storage};
+use super::launch;
 use super::weights::Progress;
 use super::{Gpu, WeightStore};
 use crate::dtype::DType;
@@ -272,7 +273,7 @@ impl Runner {
 
     /// Uploads the weights of a plan that are not there yet, while its pipelines are made.
     fn load(&self, graph: &Graph, plan: &Plan, progress: Progress<'_>) -> Result<()> {
-        let keys = executable::keys(plan);
+        let keys: Vec<_> = plan.dispatches().map(launch::key).collect();
         let gpu = &self.gpu;
         std::thread::scope(|scope| {
             let pipelines = scope.spawn(|| gpu.pipelines(&keys));

@@ -17,7 +17,7 @@ macro_rules! shader_files {
     };
 }
 
-/// Every shader file, by its stem.
+/// Every shader file that ops are lowered to, by its stem.
 pub const FILES: &[(&str, &str)] = shader_files![
     "arg_max",
     "arg_reduce",
@@ -29,7 +29,9 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "attention_rows",
     "attention_tiles",
     "batch_mat_mul",
+    "batch_mat_mul_combine",
     "batch_mat_mul_few",
+    "batch_mat_mul_parts",
     "batch_mat_mul_rows",
     "byte_mat_mul",
     "byte_mat_mul_few",
@@ -45,12 +47,14 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "columns",
     "combine",
     "concat",
+    "concat_quads",
     "conv",
     "conv/f32",
     "conv/i32",
     "conv/inside_each",
     "conv/inside_kept",
     "conv/pointwise",
+    "conv/pointwise_scalars",
     "conv/runs_quads",
     "conv/runs_scalars",
     "conv/store_quads",
@@ -70,6 +74,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "conv_rows",
     "conv_tiles",
     "conv_transpose",
+    "conv_windows",
     "conv_winograd",
     "cooperative/float_8",
     "cooperative/half_16",
@@ -142,6 +147,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "pool/values",
     "pool/window",
     "pool_max",
+    "pool_max_runs",
     "pool_sum",
     "product/float",
     "product/half",
@@ -158,6 +164,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "product/rows",
     "product/rows_broadcast",
     "product/scaled",
+    "product/store",
     "product/tiles",
     "product/totals_float",
     "product/totals_half",
@@ -185,12 +192,17 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "view",
 ];
 
+/// Shader files that no op is lowered to: they measure a device (`measure::roof`).
+pub const ROOFS: &[(&str, &str)] =
+    shader_files!["roof/f16", "roof/f32", "roof_copy", "roof_dot", "roof_empty", "roof_multiply_add", "roof_read", "roof_write",];
+
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
-pub const LIBRARY: &[&str] = &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold"];
+pub const LIBRARY: &[&str] =
+    &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold", "product/store"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {
-    FILES.iter().find(|(name, _)| *name == stem).map(|(_, text)| *text)
+    FILES.iter().chain(ROOFS).find(|(name, _)| *name == stem).map(|(_, text)| *text)
 }
 
 /// The WGSL text of a kernel, with the entry point `main`.
@@ -200,10 +212,9 @@ pub fn file(stem: &str) -> Option<&'static str> {
 pub fn link(kernel: &Kernel) -> Result<String> {
     let invalid = |what: String| Error::invalid(format!("kernel {kernel}"), what);
     let mut text = prelude(kernel);
-    let (mut defined, mut enabled) = (BTreeSet::new(), BTreeSet::new());
+    let mut defined = BTreeSet::new();
     let mut add = |stem: &str, text: &mut String| {
         let source = file(stem).ok_or_else(|| invalid(format!("there is no shader file '{stem}'")))?;
-        let source = extensions(source, &mut enabled);
         if let Some(name) = definitions(source).find(|name| !defined.insert(*name)) {
             return Err(invalid(format!("'{name}' of '{stem}' is defined twice")));
         }
@@ -218,25 +229,27 @@ pub fn link(kernel: &Kernel) -> Result<String> {
     let mut items: Vec<&str> = LIBRARY.iter().flat_map(|stem| self::items(file(stem).unwrap_or_default())).collect();
     loop {
         let used = |item: &&str| definitions(item).any(|name| calls(&text, name));
-        let Some(at) = items.iter().position(used) else { break };
+        let Some(at) = items.iter().position(used) else { return Ok(extensions(&text) + &text) };
         let item = items.remove(at);
         if let Some(name) = definitions(item).find(|name| !defined.insert(*name)) {
             return Err(invalid(format!("'{name}' is defined twice")));
         }
         let _ = write!(text, "\n{item}");
     }
-    Ok(enabled.into_iter().map(|line| format!("{line}\n")).collect::<String>() + &text)
 }
 
-/// A file's text behind the lines with which it begins by naming extensions of the language, which must be a module's first.
-fn extensions<'a>(source: &'a str, enabled: &mut BTreeSet<&'a str>) -> &'a str {
-    match source.split_once('\n') {
-        Some((line, rest)) if line.starts_with("enable ") => {
-            enabled.insert(line);
-            extensions(rest, enabled)
-        }
-        _ => source,
+/// The directives that must stand before everything else, for what the text makes use of.
+fn extensions(text: &str) -> String {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let words: BTreeSet<&str> = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+    let mut enabled = String::new();
+    if words.contains("f16") {
+        enabled += "enable f16;\n";
     }
+    if words.iter().any(|word| word.starts_with("coop_mat")) {
+        enabled += "enable wgpu_cooperative_matrix;\n";
+    }
+    enabled
 }
 
 /// The functions and structures of a library file, each with what stands before it: its comment, its constants.

@@ -24,6 +24,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use expr::Kind;
+
 pub use caps::Caps;
 pub use expr::Expr;
 pub use tail::{Access, Tail, TailOperand};
@@ -69,6 +71,23 @@ impl Kernel {
     pub fn tail(mut self, tail: Tail) -> Self {
         self.tail = Some(tail);
         self
+    }
+
+    /// One line that no other kernel has: what [`Display`](fmt::Display) writes, and how the operands of the tail are read.
+    pub fn name(&self) -> String {
+        let mut name = self.to_string();
+        let Some(tail) = &self.tail else { return name };
+        if tail.expr == Expr::Operand(0) && tail.given != [Kind::Float] {
+            name += " tail=x0";
+        }
+        for (i, kind) in tail.given.iter().enumerate().filter(|(_, kind)| **kind != Kind::Float) {
+            name += &format!(" x{i}:{}", kind.wgsl());
+        }
+        for (i, operand) in tail.operands.iter().enumerate() {
+            let access = format!("{:?}", operand.access).to_lowercase();
+            name += &format!(" x{}:{}:{access}", i + tail.given.len(), operand.kind.wgsl());
+        }
+        name
     }
 }
 

@@ -17,6 +17,7 @@ use super::walk::{End, initializers, walk};
 use crate::error::{Error, Result};
 use crate::formats::onnx::{Dim, Graph, Model, Node, OnnxFile, ValueInfo, ValueKind, expand_functions};
 use crate::gpu::check::Checked;
+use crate::gpu::profile::{Profile, ProfileOptions};
 use crate::gpu::{Located, WeightStore};
 use crate::graph::ValueId;
 use crate::plan::{Request, passes};
@@ -38,11 +39,20 @@ pub struct Session {
     /// Those that are ready, the one used last at the end.
     stages: Vec<Stage>,
     most_stages: usize,
-    observer: Option<Observer>,
+    watch: Watch,
 }
 
 /// Told every comparison of a checked run.
 type Observer = Box<dyn FnMut(&Checked) + Send>;
+
+/// What is done beside running.
+enum Watch {
+    Nothing,
+    /// Every step is compared with the reference.
+    Check(Observer),
+    /// Every dispatch is timed; what was found so far, by stage.
+    Profile(ProfileOptions, Vec<Profile>),
+}
 
 /// A part of a model that runs without the host, for one set of shapes.
 struct Stage {
@@ -120,7 +130,7 @@ impl Session {
             constants,
             stages: Vec::new(),
             most_stages: MOST_STAGES,
-            observer: None,
+            watch: Watch::Nothing,
         })
     }
 
@@ -214,7 +224,25 @@ impl Session {
     /// From now on runs every step beside the CPU reference and tells `seen` each comparison; the first that differs is an
     /// [`Error::Check`]. On the CPU there is nothing to compare.
     pub fn check(&mut self, seen: impl FnMut(&Checked) + Send + 'static) {
-        self.observer = Some(Box::new(seen));
+        self.watch = Watch::Check(Box::new(seen));
+    }
+
+    /// Runs the model and times every dispatch: the results, and a profile of each stage that computes something, in the order in
+    /// which they ran.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; [`Error::Request`] on the CPU, which has no dispatches.
+    pub fn profile(
+        &mut self,
+        inputs: &BTreeMap<String, Array>,
+        options: ProfileOptions,
+    ) -> Result<(Vec<(String, Array)>, Vec<Profile>)> {
+        let before = std::mem::replace(&mut self.watch, Watch::Profile(options, Vec::new()));
+        let results = self.run(inputs);
+        match std::mem::replace(&mut self.watch, before) {
+            Watch::Profile(_, profiles) => Ok((results?, profiles)),
+            _ => Err(Error::invalid("profile", "nothing was timed")),
+        }
     }
 
     /// Where tracing begins, with inputs that the host has.
@@ -279,7 +307,7 @@ impl Session {
     /// Runs the stage that begins at `frames`; where tracing stands afterwards.
     fn step(&mut self, frames: &Frames, on_device: bool) -> Result<(Frames, End)> {
         let (mut stage, live) = self.stage(frames)?;
-        let result = run_stage(&mut stage, frames, &live, on_device, &mut self.observer);
+        let result = run_stage(&mut stage, frames, &live, on_device, &mut self.watch);
         self.keep(stage);
         result
     }
@@ -383,19 +411,24 @@ fn run_stage(
     frames: &Frames,
     live: &[Option<Arc<Arrival>>],
     on_device: bool,
-    observer: &mut Option<Observer>,
+    watch: &mut Watch,
 ) -> Result<(Frames, End)> {
     let mut results = Vec::new();
     if let Some(session) = &mut stage.session {
         let inputs = feeds(&stage.inputs, live)?;
         let request = Request { symbols: Symbols::new(), outputs: (0..stage.outputs).collect() };
         let on_host = || inputs.iter().map(|i| i.to_host().map(Arc::unwrap_or_clone)).collect::<Result<Vec<Tensor>>>();
-        let found: Vec<Located> = match observer {
-            Some(seen) => session.check(&request, on_host()?, seen)?.into_iter().map(Located::from).collect(),
-            None if on_device || stage.end == End::Stage || inputs.iter().any(|i| matches!(i, Located::Device(_))) => {
+        let found: Vec<Located> = match watch {
+            Watch::Check(seen) => session.check(&request, on_host()?, seen)?.into_iter().map(Located::from).collect(),
+            Watch::Profile(options, profiles) => {
+                let (results, profile) = session.profile(&request, on_host()?, *options)?;
+                profiles.push(profile);
+                results.into_iter().map(Located::from).collect()
+            }
+            Watch::Nothing if on_device || stage.end == End::Stage || inputs.iter().any(|i| matches!(i, Located::Device(_))) => {
                 session.run_on_device(&request, inputs)?
             }
-            None => session.run(&request, on_host()?)?.into_iter().map(Located::from).collect(),
+            Watch::Nothing => session.run(&request, on_host()?)?.into_iter().map(Located::from).collect(),
         };
         results = found.into_iter().map(Arrival::new).collect();
     }

@@ -235,6 +235,11 @@ pub trait Rule {
         None
     }
 
+    /// The dimension along which output 0 is the inputs one after another, unchanged.
+    fn joins(&self) -> Option<usize> {
+        None
+    }
+
     /// What operand `operand`, of integers, may hold as its element `element` when an example of the op is made up. Where the
     /// reference refuses it, all are zero.
     fn example_index(&self, _inputs: &[Vec<usize>], operand: usize, element: usize) -> usize {

@@ -95,7 +95,7 @@ impl Choices {
         if self.struck.is_empty() {
             return None;
         }
-        lowered.dispatches.iter().find_map(|d| self.struck.get(&d.kernel.to_string()))
+        lowered.dispatches.iter().find_map(|d| self.struck.get(&d.kernel.name()))
     }
 
     /// The fastest lowering known, else that of the device as it is; where it has a struck kernel, the first other one that has

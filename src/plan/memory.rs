@@ -2,8 +2,9 @@
 
 use super::{Place, PlanValue, check_binding};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Origin};
+use crate::graph::{Graph, Node, Origin, ValueId};
 use crate::kernel::Caps;
+use crate::ops::Operand;
 
 /// One value that needs storage.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,21 +58,32 @@ pub fn layout(lifetimes: &[Lifetime]) -> (Vec<u64>, u64) {
 ///
 /// # Errors
 /// [`Error::Unsupported`] when a value exceeds a binding, or the arena a buffer, of the device.
-pub fn place_activations(graph: &Graph, values: &mut [PlanValue], scratch: &[usize], caps: &Caps) -> Result<(u64, u64)> {
+pub fn place_activations(
+    graph: &Graph,
+    values: &mut [PlanValue],
+    shares: &Shares,
+    scratch: &[usize],
+    caps: &Caps,
+) -> Result<(u64, u64)> {
     let end = graph.nodes.len();
-    let roots = roots(graph);
-    let mut last_use: Vec<usize> = vec![0; values.len()];
+    let roots: Vec<(usize, u64)> = (0..graph.values.len()).map(|i| shares.root(i)).collect();
+    let mut uses: Vec<Option<(usize, usize)>> = vec![None; values.len()];
+    let mut note = |value: usize, index: usize| {
+        let (first, last) = uses[roots[value].0].get_or_insert((index, index));
+        (*first, *last) = (index.min(*first), index.max(*last));
+    };
     for (index, node) in graph.nodes.iter().enumerate() {
-        node.inputs.iter().chain(&node.outputs).for_each(|id| last_use[roots[id.0]] = index);
+        node.inputs.iter().chain(&node.outputs).for_each(|id| note(id.0, index));
     }
-    graph.outputs.iter().for_each(|id| last_use[roots[id.0]] = end);
+    graph.outputs.iter().for_each(|id| note(id.0, end));
     let mut lifetimes = Vec::new();
-    for (first, node) in graph.nodes.iter().enumerate() {
-        for id in node.outputs.iter().filter(|id| values[id.0].place == Place::Unused && roots[id.0] == id.0) {
+    for (index, node) in graph.nodes.iter().enumerate() {
+        for id in node.outputs.iter().filter(|id| values[id.0].place == Place::Unused && roots[id.0] == (id.0, 0)) {
             debug_assert!(matches!(graph.value(*id).origin, Origin::Node));
             check_binding(&values[id.0], caps)?;
             let bytes = values[id.0].bytes().next_multiple_of(u64::from(caps.storage_align.max(16)));
-            lifetimes.push(Lifetime { value: id.0, bytes, first, last: last_use[id.0] });
+            let (first, last) = uses[id.0].unwrap_or((index, index));
+            lifetimes.push(Lifetime { value: id.0, bytes, first, last });
         }
     }
     for (value, node) in (graph.values.len()..).zip(scratch) {
@@ -87,27 +99,74 @@ pub fn place_activations(graph: &Graph, values: &mut [PlanValue], scratch: &[usi
     for (lifetime, offset) in lifetimes.iter().zip(offsets) {
         values[lifetime.value].place = Place::Arena(offset);
     }
-    for (i, root) in roots.iter().enumerate().filter(|(i, root)| i != *root) {
+    for (i, (root, offset)) in roots.iter().enumerate().filter(|(i, (root, _))| i != root) {
         if matches!(values[*root].place, Place::Weight { .. } | Place::Unused) {
             return Err(Error::Unsupported(format!(
                 "'{}' would share the storage of the weight '{}'",
                 values[i].name, values[*root].name
             )));
         }
-        values[i].place = values[*root].place.clone();
+        values[i].place = match values[*root].place {
+            Place::Arena(start) => Place::Arena(start + offset),
+            ref place => place.clone(),
+        };
     }
     Ok((arena, lifetimes.iter().map(|l| l.bytes).sum()))
 }
 
-/// For every value, the one in whose storage it lies: itself, unless an op leaves the elements where they are.
-fn roots(graph: &Graph) -> Vec<usize> {
-    let mut roots: Vec<usize> = (0..graph.values.len()).collect();
-    for node in &graph.nodes {
-        if let Some(i) = node.op.rule().aliases() {
-            roots[node.outputs[0].0] = roots[node.inputs[i].0];
+/// Which values lie in the storage of others.
+pub struct Shares(Vec<Option<(usize, u64)>>);
+
+impl Shares {
+    /// What ops leave where it is, and what ops would only put one after another: that is computed in its place, where all that an op
+    /// joins can be.
+    pub fn of(graph: &Graph, operands: &[Operand], caps: &Caps) -> Self {
+        let mut shares = Shares(vec![None; graph.values.len()]);
+        for node in &graph.nodes {
+            let rule = node.op.rule();
+            rule.updates()
+                .iter()
+                .for_each(|(output, input)| shares.0[node.outputs[*output].0] = Some((node.inputs[*input].0, 0)));
+            if let Some(i) = rule.aliases() {
+                shares.0[node.outputs[0].0] = Some((node.inputs[i].0, 0));
+            }
         }
+        for node in &graph.nodes {
+            let Some(axis) = node.op.rule().joins() else { continue };
+            let out = node.outputs[0].0;
+            let outer: usize = operands[out].shape[..axis].iter().product();
+            let mut joined: Vec<(usize, u64)> = Vec::new();
+            let mut end = 0;
+            for id in &node.inputs {
+                joined.push((id.0, end));
+                end += operands[id.0].dtype.device_bytes(operands[id.0].len());
+            }
+            let free = |(at, (value, offset)): (usize, &(usize, u64))| {
+                let computed = matches!(graph.values[*value].origin, Origin::Node) && shares.0[*value].is_none();
+                let twice = joined[..at].iter().any(|(other, _)| other == value);
+                computed && !twice && offset.is_multiple_of(u64::from(caps.storage_align.max(16)))
+            };
+            if outer == 1 && joined.iter().enumerate().all(free) {
+                joined.into_iter().for_each(|(value, offset)| shares.0[value] = Some((out, offset)));
+            }
+        }
+        shares
     }
-    roots
+
+    /// Whether all inputs of a node are computed where it would put them.
+    pub fn joined(&self, node: &Node) -> bool {
+        let within = |id: &ValueId| self.0[id.0].is_some_and(|(value, _)| value == node.outputs[0].0);
+        node.op.rule().joins().is_some() && node.inputs.iter().all(within)
+    }
+
+    /// The value in whose storage one lies, and how many bytes from its beginning.
+    fn root(&self, value: usize) -> (usize, u64) {
+        let (mut root, mut offset) = (value, 0);
+        while let Some((next, distance)) = self.0[root] {
+            (root, offset) = (next, offset + distance);
+        }
+        (root, offset)
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod choices;
 mod dump;
 pub mod memory;
 pub mod passes;
+mod traffic;
 mod weights;
 
 use std::ops::Range;
@@ -128,10 +129,21 @@ pub fn compile(graph: &Graph, symbols: &Symbols, caps: &Caps) -> Result<Plan> {
 /// device's limits; [`Error::Check`] for a node of which every kernel gave wrong results.
 pub fn compile_with(graph: &Graph, symbols: &Symbols, caps: &Caps, choices: &Choices) -> Result<Plan> {
     let operands = resolve(graph, symbols, caps)?;
+    let shares = memory::Shares::of(graph, &operands, caps);
     let mut steps = Vec::with_capacity(graph.nodes.len());
     let mut scratch = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate() {
         let problem = problem(node, &operands);
+        if shares.joined(node) {
+            steps.push(Step {
+                node: index,
+                name: node.name.clone(),
+                op: node.op.name().into(),
+                dispatches: Vec::new(),
+                flops: 0,
+            });
+            continue;
+        }
         let lowered = choices.lower(&problem, caps, operands.len() + scratch.len()).map_err(|e| match e {
             Error::Unsupported(what) => Error::Unsupported(format!("{what}, in {} '{}'", node.op.name(), node.name)),
             Error::Check(what) => Error::Check(format!("{} '{}': {what}", node.op.name(), node.name)),
@@ -154,7 +166,7 @@ pub fn compile_with(graph: &Graph, symbols: &Symbols, caps: &Caps, choices: &Cho
     place_states(graph, &mut values);
     let input_bytes = place_inputs(graph, &mut values, caps)?;
     let outputs: Vec<usize> = graph.outputs.iter().map(|id| id.0).collect();
-    let (arena_bytes, unshared_bytes) = memory::place_activations(graph, &mut values, &users, caps)?;
+    let (arena_bytes, unshared_bytes) = memory::place_activations(graph, &mut values, &shares, &users, caps)?;
     Ok(Plan { symbols: symbols.clone(), values, steps, input_bytes, arena_bytes, unshared_bytes, outputs })
 }
 

@@ -5,8 +5,9 @@ pub mod pages;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::check::Checked;
+use crate::gpu::profile::{Profile, ProfileOptions};
 use crate::gpu::record::cache_folder;
 use crate::gpu::{Budget, DeviceChoice, Gpu, Located, Record, Runner, WeightStore};
 use crate::graph::Graph;
@@ -203,6 +204,19 @@ impl GraphSession {
         match &mut self.0 {
             Backend::Gpu(runner) => runner.check(request, &inputs, seen),
             Backend::Cpu { .. } => self.run(request, inputs),
+        }
+    }
+
+    /// Runs several times and times every dispatch; also the results, which are those of [`GraphSession::run`].
+    ///
+    /// # Errors
+    /// As [`Runner::profile`]; [`Error::Request`] on the CPU, which has no dispatches.
+    pub fn profile(&mut self, request: &Request, inputs: Vec<Tensor>, options: ProfileOptions) -> Result<(Vec<Tensor>, Profile)> {
+        match &mut self.0 {
+            Backend::Gpu(runner) => runner.profile(request, &inputs, options),
+            Backend::Cpu { .. } => {
+                Err(Error::Request("the device 'cpu' runs the graph itself; it has no dispatches to time".into()))
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wavelane::dtype::DType;
 use wavelane::gpu::{Runner, WeightStore};
-use wavelane::graph::GraphBuilder;
+use wavelane::graph::{Graph, GraphBuilder};
 use wavelane::ops::cache_write::NO_SLOT;
 use wavelane::ops::{Attention, CacheWrite, Pairing, Rope, RopeCache, rope};
 use wavelane::plan::Request;
@@ -76,29 +76,51 @@ fn long_contexts_are_shared_out_over_workgroups() {
     }
 }
 
+/// Values that are infinite or no number reach the tokens that attend to them, and no token before these or of another sequence.
+#[test]
+fn values_that_are_no_numbers_stay_with_those_who_see_them() {
+    let op = |heads, kv_heads, head_dim| Attention { heads, kv_heads, head_dim, scale: 0.2 };
+    let mut cases = Vec::new();
+    for (heads, kv_heads, dim, dtype) in [(1, 1, 32, DType::F32), (6, 2, 64, DType::F16), (2, 2, 20, DType::F32)] {
+        // Two sequences in turn, and one alone.
+        for sequences in [2, 1] {
+            let step: Vec<(u32, u32)> = (0..90).map(|i| (i % sequences, i / sequences)).collect();
+            let (slots, positions): (Vec<u32>, Vec<u32>) = step.iter().copied().unzip();
+            let width = kv_heads * dim;
+            let mut values = Numbers::new(4).units(90 * width);
+            for (token, value) in [(37, f32::INFINITY), (41, f32::NAN), (89, f32::NEG_INFINITY)] {
+                // WGSL leaves open what packing makes of an infinity.
+                values[token * width + token % width] = if dtype == DType::F16 { f32::NAN } else { value };
+            }
+            cases.push((op(heads, kv_heads, dim), dtype, slots, positions, values));
+        }
+    }
+    for (op, dtype, slots, positions, values) in cases {
+        let (graph, pages) = writes_and_attention(op.clone(), dtype, 90);
+        let rows = |n: usize, seed| Tensor::f32(&[90, n], Numbers::new(seed).units(90 * n)).unwrap();
+        let inputs = [
+            rows(op.heads * op.head_dim, 1),
+            rows(op.kv_heads * op.head_dim, 2),
+            Tensor::f32(&[90, op.kv_heads * op.head_dim], values).unwrap(),
+            Tensor::u32(&[90], slots).unwrap(),
+            Tensor::u32(&[90], positions).unwrap(),
+            pages,
+        ];
+        for gpu in devices().iter().flat_map(families) {
+            let mut runner = Runner::new(&gpu, graph.clone(), WeightStore::new(&gpu)).unwrap();
+            let request = Request { symbols: Symbols::from([("T".into(), 90)]), outputs: vec![0] };
+            let out = runner.check(&request, &inputs, &mut |_| {}).unwrap_or_else(|e| panic!("{op:?} {dtype}: {e}"));
+            let before = &out[0].as_f32().unwrap()[..37 * op.heads * op.head_dim];
+            assert!(before.iter().all(|v| v.is_finite()));
+        }
+    }
+}
+
 /// Fills two sequences in one step of `long + 5` tokens, then runs a step of three tokens of which one is idle, and one of 33 in
 /// which both sequences take turns, checking every node of all.
 fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType, long: u32) {
-    let mut b = GraphBuilder::new();
-    let t = || wavelane::shape::Dim::sym("T");
-    let q = b.input("q", DType::F32, [t(), (heads * dim).into()]);
-    let k = b.input("k", DType::F32, [t(), (kv_heads * dim).into()]);
-    let v = b.input("v", DType::F32, [t(), (kv_heads * dim).into()]);
-    let slots = b.input("slots", DType::U32, [t()]);
-    let positions = b.input("positions", DType::U32, [t()]);
-    // The pages of both slots are mixed, from the last to the first, and reach beyond what is filled.
-    let per_slot = long.div_ceil(32) as usize + 2;
-    let pages: Vec<u32> = (0..2 * per_slot).map(|i| (2 * (per_slot - 1 - i % per_slot) + i / per_slot) as u32).collect();
-    let table = b.input("blocks", DType::U32, [2.into(), per_slot.into()]);
-    let cache = [(2 * per_slot).into(), kv_heads.into(), 32.into(), dim.into()];
-    let (keys, values) = (b.state("keys", dtype, cache.clone()), b.state("values", dtype, cache));
-    let keys = b.one("write keys", CacheWrite, &[k, keys, slots, positions, table]).unwrap();
-    let values = b.one("write values", CacheWrite, &[v, values, slots, positions, table]).unwrap();
     let op = Attention { heads, kv_heads, head_dim: dim, scale: 1.0 / (dim as f32).sqrt() };
-    let out = b.one("attention", op, &[q, keys, values, slots, positions, table]).unwrap();
-    b.output(out);
-    let graph = Arc::new(b.finish().unwrap());
-
+    let (graph, pages) = writes_and_attention(op, dtype, long);
     let fill = (0..long + 5).map(|i| if i < long { (0, i) } else { (1, i - long) });
     let few = [(1, 5), (NO_SLOT, 7), (0, long)];
     let mixed = (1..=33).map(|i| if i % 3 == 0 { (1, 5 + i / 3) } else { (0, long + i - i / 3) });
@@ -117,7 +139,7 @@ fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType, long: u32) {
                 rows(kv_heads * dim),
                 Tensor::u32(&[t], slots).unwrap(),
                 Tensor::u32(&[t], positions).unwrap(),
-                Tensor::u32(&[2, per_slot], pages.clone()).unwrap(),
+                pages.clone(),
             ];
             let request = Request { symbols: Symbols::from([("T".into(), t)]), outputs: vec![0] };
             let out = runner
@@ -128,4 +150,27 @@ fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType, long: u32) {
             }
         }
     }
+}
+
+/// Both writes and attention, on a cache of two sequences of up to `long` positions and some; and the table of its pages.
+fn writes_and_attention(op: Attention, dtype: DType, long: u32) -> (Arc<Graph>, Tensor) {
+    let Attention { heads, kv_heads, head_dim: dim, .. } = op;
+    let mut b = GraphBuilder::new();
+    let t = || wavelane::shape::Dim::sym("T");
+    let q = b.input("q", DType::F32, [t(), (heads * dim).into()]);
+    let k = b.input("k", DType::F32, [t(), (kv_heads * dim).into()]);
+    let v = b.input("v", DType::F32, [t(), (kv_heads * dim).into()]);
+    let slots = b.input("slots", DType::U32, [t()]);
+    let positions = b.input("positions", DType::U32, [t()]);
+    // The pages of both slots are mixed, from the last to the first, and reach beyond what is filled.
+    let per_slot = long.div_ceil(32) as usize + 2;
+    let pages: Vec<u32> = (0..2 * per_slot).map(|i| (2 * (per_slot - 1 - i % per_slot) + i / per_slot) as u32).collect();
+    let table = b.input("blocks", DType::U32, [2.into(), per_slot.into()]);
+    let cache = [(2 * per_slot).into(), kv_heads.into(), 32.into(), dim.into()];
+    let (keys, values) = (b.state("keys", dtype, cache.clone()), b.state("values", dtype, cache));
+    let keys = b.one("write keys", CacheWrite, &[k, keys, slots, positions, table]).unwrap();
+    let values = b.one("write values", CacheWrite, &[v, values, slots, positions, table]).unwrap();
+    let out = b.one("attention", op, &[q, keys, values, slots, positions, table]).unwrap();
+    b.output(out);
+    (Arc::new(b.finish().unwrap()), Tensor::u32(&[2, per_slot], pages).unwrap())
 }

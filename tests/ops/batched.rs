@@ -120,6 +120,28 @@ fn batched_products_may_be_longer_than_loops() {
 }
 
 #[test]
+fn few_rows_by_a_long_matrix_match() {
+    let tail = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
+    let mut cases = Vec::new();
+    let sizes = [(1, 2048, 1024), (2, 4100, 513), (3, 1044, 2054), (4, 16, 131_074), (1, 16_404, 128), (4, 20, 131_072)];
+    for (i, size @ (m, n, k)) in sizes.into_iter().enumerate() {
+        // However the rows of a lie.
+        let (op, [a, b]) = product(i % 2, &[], &[], size);
+        if k < 1000 {
+            cases.push(Case::new(format!("integers {size:?}"), op.clone(), vec![integers(&a, 1), integers(&b, 2)]));
+        }
+        let op = BatchMatMul { scale: -0.37, tail: tail.clone(), ..op };
+        let operands = vec![input(&a, 1), input(&b, 2), dense(&[n], 3), input(&[m, n], 4)];
+        cases.push(Case::new(format!("{size:?}"), op, operands));
+    }
+    // One matrix after another, and the same again.
+    let (op, [a, b]) = product(0, &[2, 3], &[3], (2, 1000, 700));
+    cases.push(Case::new("batches", op, vec![input(&a, 1), input(&b, 2)]));
+    check(&cases);
+    check_with(&cases[cases.len() - 1..], |c| c.max_grid = 7);
+}
+
+#[test]
 fn operands_are_read_through_views() {
     let view = |shape: &[usize], start, steps: &[usize]| Some(Strided { shape: shape.to_vec(), start, steps: steps.to_vec() });
     let mut cases = Vec::new();

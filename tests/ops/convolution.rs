@@ -62,13 +62,14 @@ fn convolutions_match_the_reference() {
         (&[1, 16, 3, 7, 7], &[17, 16, 2, 2, 3]),
         (&[1, 48, 12, 11], &[66, 48, 1, 1]),
         (&[1, 16, 12, 11], &[24, 16, 2, 2]),
+        (&[2, 3, 37, 450], &[9, 3, 2, 3]),
     ] {
         let rank = x.len() - 2;
         cases.push(case(with(rank, 1, (0, 0), 1), x, weight));
         cases.push(case(with(rank, 2, (1, 1), 1), x, weight));
     }
-    // Rows of 3 x 3 taps: one segment of 28 outputs and two of 14, whole, with one more and with two less, with and without a border.
-    for (height, width) in [(2, 28), (7, 56), (4, 14), (9, 27), (13, 13), (5, 55), (11, 40)] {
+    // Rows of 3 x 3 taps: one segment of 28 outputs, two of 14 or 15 and four of 6 or 7, whole, with one more and with two less, with and without a border.
+    for (height, width) in [(2, 28), (7, 56), (4, 14), (9, 27), (13, 13), (5, 55), (11, 40), (7, 7), (8, 6), (6, 15), (15, 5)] {
         for (pads, filters) in [((1, 1), 17), ((0, 0), 8), ((2, 0), 4)] {
             let size = [height + 2 - pads.0 - pads.1, width + 2 - pads.0 - pads.1];
             let conv = Conv { groups: 2, ..with(2, 1, pads, 1) };

@@ -1,11 +1,19 @@
 //! Ops that pick, place and draw elements.
 
+use std::sync::Arc;
+
+use wavelane::dtype::DType;
+use wavelane::gpu::{Runner, WeightStore};
+use wavelane::graph::{GraphBuilder, ValueId, interpreter};
+use wavelane::kernel::Expr;
 use wavelane::ops::random::Distribution;
 use wavelane::ops::scatter::Update;
 use wavelane::ops::*;
+use wavelane::plan::Request;
+use wavelane::shape::Symbols;
 use wavelane::tensor::{Tensor, Weight};
 
-use crate::harness::{Case, Operand, check, check_with, input};
+use crate::harness::{Case, Operand, check, check_with, devices, families, input};
 use crate::random::Numbers;
 
 const REDUCTIONS: [Update; 5] = [Update::None, Update::Add, Update::Mul, Update::Max, Update::Min];
@@ -36,6 +44,48 @@ fn tuples(shape: &[usize], dims: &[usize], seed: u64) -> Operand {
     Operand::Input(Tensor::i64(&[shape, &[dims.len()]].concat(), values).unwrap())
 }
 
+/// Parts that are computed where they are joined, also within one another, and such as cannot be: used twice in one, in two, an input, a
+/// constant, a part of rows, of a size that leaves the next one unaligned.
+#[test]
+fn parts_are_computed_in_their_place() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", DType::F32, &[1, 64][..]);
+    let narrow = b.input("narrow", DType::F32, &[1, 3][..]);
+    let constant = b.weight("constant", Weight::from_f32(&[1, 64], &[0.5; 64]).unwrap());
+    let mut numbers = 0;
+    let mut plus = |b: &mut GraphBuilder, x| {
+        numbers += 1;
+        let sum = Expr::sum(Expr::operand(0), Expr::float(numbers as f32));
+        b.one(format!("sum {numbers}"), Elementwise::from(sum), &[x]).unwrap()
+    };
+    let join = |b: &mut GraphBuilder, parts: &[ValueId]| b.one("joined", Concat { axis: 1 }, parts).unwrap();
+    let (first, second) = (plus(&mut b, x), plus(&mut b, x));
+    let pair = join(&mut b, &[first, second]);
+    let third = plus(&mut b, first);
+    let four = join(&mut b, &[pair, third]);
+    let fourth = plus(&mut b, second);
+    let turned = b.one("rows", Reshape { shape: vec![64, 1] }, &[fourth]).unwrap();
+    let rows = b.one("row", Reshape { shape: vec![1, 64] }, &[turned]).unwrap();
+    let (odd, last) = (plus(&mut b, narrow), plus(&mut b, x));
+    let others =
+        [vec![third, third], vec![third, fourth], vec![x, last], vec![last, constant], vec![odd, last], vec![rows, last]];
+    let mut joined = vec![pair, four, fourth];
+    joined.extend(others.map(|parts| join(&mut b, &parts)));
+    joined.into_iter().for_each(|value| b.output(value));
+    let graph = Arc::new(b.finish().unwrap());
+    let numbers = |n| Tensor::f32(&[1, n], (0..n).map(|i| i as f32).collect()).unwrap();
+    let inputs = || vec![numbers(64), numbers(3)];
+    let expected = interpreter::run(&graph, &Symbols::new(), inputs(), &mut interpreter::States::default()).unwrap();
+    for gpu in devices().iter().flat_map(families) {
+        let request = Request { symbols: Symbols::new(), outputs: (0..graph.outputs.len()).collect() };
+        let mut runner = Runner::new(&gpu, graph.clone(), WeightStore::new(&gpu)).unwrap();
+        let plan = runner.prepare(&request, &mut |_, _| {}).unwrap();
+        let copies: Vec<usize> = plan.steps.iter().filter(|s| s.op == "Concat").map(|s| s.dispatches.len()).collect();
+        assert_eq!(copies, [0, 0, 2, 2, 2, 2, 2, 2]);
+        assert_eq!(runner.run(&request, &inputs()).unwrap(), expected);
+    }
+}
+
 #[test]
 fn concatenations_match_the_reference() {
     let mut cases = Vec::new();
@@ -45,6 +95,8 @@ fn concatenations_match_the_reference() {
         (1, &[&[2, 1, 3], &[2, 64, 3], &[2, 7, 3]]),
         (2, &[&[3, 5, 2], &[3, 5, 1]]),
         (3, &[&[1, 2, 3, 67]]),
+        (1, &[&[3, 8], &[3, 4], &[3, 12]]),
+        (0, &[&[1, 8, 520], &[3, 8, 520]]),
     ] {
         let named = |kind| format!("{kind} {shapes:?} along {axis}");
         let floats: Vec<Operand> = shapes.iter().enumerate().map(|(i, s)| input(s, i as u64)).collect();

@@ -120,8 +120,8 @@ impl Reader {
                 let arrays: Result<BTreeMap<_, _>> = file.tensors().iter().map(array).collect();
                 self.pick(arrays?, name, path)
             }
-            "png" | "jpg" | "jpeg" | "webp" => one(&|info| self.picture(path, info)),
-            "wav" | "flac" | "mp3" | "ogg" => one(&|info| self.sound(path, info)),
+            _ if is_picture(path) => one(&|info| self.picture(path, info)),
+            _ if is_sound(path) => one(&|info| self.sound(path, info)),
             _ => Err(Error::Request(format!(
                 "{}: inputs are .npy, .npz, .safetensors, .pb, pictures (.png, .jpg, .webp) and sound (.wav, .flac, .mp3, .ogg)",
                 path.display()
@@ -252,6 +252,20 @@ fn conform((ty, tensor): (ElementType, Tensor), info: &ValueInfo, path: &Path) -
         _ => return Err(refuse()),
     };
     Ok(Array { ty: wanted, tensor })
+}
+
+/// Whether a file is a picture, by its name.
+pub fn is_picture(path: &Path) -> bool {
+    has_extension(path, &["png", "jpg", "jpeg", "webp"])
+}
+
+/// Whether a file is sound, by its name.
+pub fn is_sound(path: &Path) -> bool {
+    has_extension(path, &["wav", "flac", "mp3", "ogg"])
+}
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    path.extension().and_then(|e| e.to_str()).is_some_and(|e| known.iter().any(|k| e.eq_ignore_ascii_case(k)))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {

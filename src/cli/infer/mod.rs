@@ -19,7 +19,8 @@ use super::debug::DebugFlags;
 use super::flags::DeviceFlags;
 use super::output::{print, say};
 use batch::Batch;
-use inputs::Reader;
+pub use inputs::{Reader, is_picture, is_sound};
+pub use results::replace;
 use results::{Format, Summary};
 
 /// Arguments of `infer`.

@@ -3,12 +3,13 @@
 mod gguf;
 mod onnx;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wavelane::{Error, Result};
 
 use super::End;
+pub use onnx::inputs_of_shapes;
 
 /// Arguments of `inspect`.
 #[derive(Args)]
@@ -28,8 +29,7 @@ pub struct Inspect {
 impl Inspect {
     /// Runs the command.
     pub fn execute(self) -> Result<End> {
-        let is_onnx = self.model.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
-        match is_onnx {
+        match is_onnx(&self.model) {
             true if self.ctx.is_some() => return Err(Error::Request("--ctx is for GGUF files".into())),
             true => onnx::show(&self.model, &self.run, self.json)?,
             false if self.run.is_used() => {
@@ -39,6 +39,11 @@ impl Inspect {
         }
         Ok(End::Done)
     }
+}
+
+/// Whether a file is an ONNX model, by its name.
+pub fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
 }
 
 /// A value on one line, cut where it gets long.

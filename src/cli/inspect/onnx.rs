@@ -129,6 +129,16 @@ fn roomy() -> Caps {
 /// The stages of a run of the model whose inputs have these shapes, and the shapes.
 fn describe(model: Model, given: &[String]) -> Result<(Vec<StageSummary>, Map<String, Value>)> {
     let mut session = Session::new(model, &Device::Cpu)?;
+    let inputs = inputs_of_shapes(&session, given)?;
+    let shapes = inputs.iter().map(|(name, array)| (name.clone(), json!(array.tensor.shape()))).collect();
+    Ok((session.describe(&inputs)?, shapes))
+}
+
+/// Inputs of zeros: `given` are shapes as `NAME=2x3`, others are as declared, with 1 for open dimensions.
+///
+/// # Errors
+/// [`Error::Request`] for shapes that cannot be read or are no input's; [`Error::Unsupported`] for inputs that are no tensors.
+pub fn inputs_of_shapes(session: &Session, given: &[String]) -> Result<BTreeMap<String, Array>> {
     let mut shapes = BTreeMap::new();
     for text in given {
         let (name, shape) = parse_shape(text)?;
@@ -147,13 +157,12 @@ fn describe(model: Model, given: &[String]) -> Result<(Vec<StageSummary>, Map<St
         let shape: Vec<usize> = shapes.get(info.name.as_str()).cloned().unwrap_or_else(declared);
         inputs.insert(info.name.clone(), zeros(info, *ty, &shape)?);
     }
-    let shapes = inputs.iter().map(|(name, array)| (name.clone(), json!(array.tensor.shape()))).collect();
-    Ok((session.describe(&inputs)?, shapes))
+    Ok(inputs)
 }
 
 /// `NAME=2x3`; nothing after the sign is a scalar.
 fn parse_shape(text: &str) -> Result<(&str, Vec<usize>)> {
-    let wrong = || Error::Request(format!("--input {text}: give NAME=DIMS, such as x=1x3x224x224"));
+    let wrong = || Error::Request(format!("{text}: give NAME=DIMS, such as x=1x3x224x224"));
     let (name, dims) = text.rsplit_once('=').ok_or_else(wrong)?;
     let dims = dims.split(['x', ',']).filter(|_| !dims.is_empty());
     Ok((name, dims.map(|dim| dim.parse().map_err(|_| wrong())).collect::<Result<_>>()?))

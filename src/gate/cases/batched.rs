@@ -31,6 +31,13 @@ pub fn graphs() -> Vec<Graph> {
             graphs.push(one(op, |builder| vec![builder.input("a", DType::F32, &a[..]), builder.input("b", DType::F32, &b[..])]));
         }
     }
+    // Few rows by a matrix beyond caches.
+    for (dtype, m, n, k) in
+        [(DType::F32, 1, 4096, 4096), (DType::F32, 2, 4096, 518), (DType::F32, 3, 16, 131_072), (DType::I64, 4, 4096, 513)]
+    {
+        let shapes = [("a", vec![m, k]), ("b", vec![k, n])];
+        graphs.push(one(BatchMatMul::plain(), |builder| shapes.map(|(name, s)| builder.input(name, dtype, &s[..])).to_vec()));
+    }
     let tail = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
     graphs.push(one(BatchMatMul { scale: 0.5, tail, ..BatchMatMul::plain() }, |builder| {
         let shapes = [("a", &[2, 9, 4][..]), ("b", &[4, 8]), ("c", &[8]), ("d", &[2, 9, 8])];

@@ -14,6 +14,7 @@ pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();
     for dtype in [DType::F32, DType::I64] {
         graphs.push(one(Concat { axis: 1 }, |b| vec![b.input("a", dtype, &[2, 3][..]), b.input("b", dtype, &[2, 5][..])]));
+        graphs.push(one(Concat { axis: 1 }, |b| vec![b.input("a", dtype, &[2, 8][..]), b.input("b", dtype, &[2, 4][..])]));
         graphs.push(one(Gather { axis: 1 }, |b| {
             vec![b.input("data", dtype, &[2, 3, 5][..]), b.input("indices", DType::I64, &[2, 2][..])]
         }));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{End, Session, run_stage};
+use super::{End, Session, Watch, run_stage};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::onnx::value::Array;
@@ -48,7 +48,7 @@ impl Session {
             if stages.len() == MOST_DESCRIBED {
                 return Err(Error::Unsupported(format!("a description of more than {MOST_DESCRIBED} stages")));
             }
-            frames = run_stage(&mut stage, &frames, &live, false, &mut None)?.0;
+            frames = run_stage(&mut stage, &frames, &live, false, &mut Watch::Nothing)?.0;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Array, End, Session, arrived, feeds};
+use super::{Array, End, Session, Watch, arrived, feeds};
 use crate::error::Result;
 use crate::gpu::Located;
 use crate::onnx::value::Arrival;
@@ -31,7 +31,7 @@ impl Session {
             let mut frames = self.begin(&first)?;
             frames.prune();
             let (mut stage, live) = self.stage(&frames)?;
-            let alone = stage.end == End::Done && self.observer.is_none();
+            let alone = stage.end == End::Done && matches!(self.watch, Watch::Nothing);
             // Apart from its stage, which is read while the session runs.
             let Some(mut graph) = alone.then(|| stage.session.take()).flatten() else {
                 self.keep(stage);

@@ -36,6 +36,8 @@ struct Row {
     out: Vec<f32>,
     /// `[head_dim]`: the weighted sum of magnitudes.
     magnitude: Vec<f32>,
+    /// The largest magnitude of a value.
+    largest: f32,
 }
 
 impl Attention {
@@ -71,7 +73,9 @@ impl Attention {
             };
             let out = (0..dim).map(|i| sum(i, |x| x)).collect();
             let magnitude = (0..dim).map(|i| sum(i, f32::abs)).collect();
-            Ok(Some(Row { score_magnitude, out, magnitude }))
+            let values = at.iter().flat_map(|a| (0..dim).map(move |i| a + i));
+            let largest = values.map(|i| element(v, i).abs()).fold(0.0, f32::max);
+            Ok(Some(Row { score_magnitude, out, magnitude, largest }))
         };
         queries.par_iter().enumerate().map(one).collect()
     }
@@ -115,6 +119,7 @@ impl Rule for Attention {
     /// largest score so far grew (in a random order `1 + ln n` times), and of one where parts are joined. The exponents of
     /// weights that count, those above e^-20, add up to at most 20, which is 29 for powers of two. All this changes a weight by a
     /// factor `1 +- 2e` or so after normalising; the weighted sum adds its own error. Everything multiplies the sum of magnitudes.
+    /// Where scores are so large that `e` is no small number any more, any value may get the weight of any other.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let positions = inputs[4].tensor()?.as_u32()?;
         let rows = self.rows(inputs)?;
@@ -124,6 +129,9 @@ impl Rule for Attention {
             let powers = 3.0 * (3.0 + (n as f32).ln()) + 2.0 * 29.0;
             let score = sum_error(self.head_dim + 1) * row.score_magnitude + powers * 2.0 * ROUNDING;
             let relative = 4.0 * score + 2.0 * sum_error(n);
+            if score > 0.1 {
+                return vec![2.0 * row.largest + f32::MIN_POSITIVE; self.head_dim];
+            }
             row.magnitude.iter().map(|m| relative * m + f32::MIN_POSITIVE).collect()
         });
         Ok(vec![Tolerance::Absolute(bound.collect())])

@@ -6,10 +6,17 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernel::caps::Width;
 use crate::kernel::{Caps, Dispatch, Expr, Kernel, LINEAR_WORKGROUP, linear_grid};
-use crate::ops::{Lowering, tail};
+use crate::ops::lowering::NARROW_ITERATIONS;
+use crate::ops::{Lowering, Operand, tail};
 
 /// Outputs of a row that one invocation of the depthwise kernels makes.
 const RUN: usize = 8;
+
+/// Most bytes of windows that lie side by side.
+const MOST_WINDOWS: usize = 64 << 20;
+
+/// Workgroups that keep a narrow device busy.
+const BUSY: usize = 16;
 
 /// Most taps of a channel in the table of `conv_tiles`, which is a uniform.
 const MOST_TAPS: usize = 512;
@@ -25,6 +32,8 @@ enum Choice {
     Depthwise3x3,
     /// A product without workgroup memory, so many filters a lane: `conv_rows`.
     Rows(usize),
+    /// The same of windows that `conv_windows` laid side by side.
+    Windows(usize),
     /// 3 x 3 taps beside whole rows, in segments of so many lanes, so many filters a lane: `conv_3x3_rows`.
     Rows3x3(usize, usize),
     /// A product through workgroup memory, with tiles of 64 times so many outputs by 32 times so many filters: `conv_tiles`.
@@ -38,7 +47,7 @@ impl Choice {
     fn grid(self, g: &Geometry) -> Option<[usize; 3]> {
         let (outputs, filters) = match self {
             Choice::Plain | Choice::Depthwise | Choice::Depthwise3x3 => return None,
-            Choice::Rows(filters) => (g.outputs().div_ceil(32), 8 * filters),
+            Choice::Rows(filters) | Choice::Windows(filters) => (g.outputs().div_ceil(32), 8 * filters),
             Choice::Rows3x3(lanes, filters) => (segments(g, lanes), 8 * filters),
             Choice::Tiles(across, down) => (g.outputs().div_ceil(64 * across), 32 * down),
             Choice::Winograd => (g.axes.map(|a| a.output.div_ceil(2)).iter().product::<usize>().div_ceil(32), 32),
@@ -53,10 +62,20 @@ fn taps_3x3(g: &Geometry) -> bool {
     depth == Axis::ONE && [height, width].iter().all(|a| a.kernel == 3 && a.dilation == 1)
 }
 
+/// Outputs of a row in a segment of `conv_3x3_rows` of so many lanes, which hold four inputs each: a quad less where there is one
+/// segment, else two less than inputs; one less where these are whole rows behind a zero, which is the next one's.
+fn segment_width(g: &Geometry, lanes: usize) -> usize {
+    let width = g.axes[2];
+    match 4 * lanes {
+        32 => 28,
+        inputs if width.pad == 1 && width.input < inputs => inputs - 1,
+        inputs => inputs - 2,
+    }
+}
+
 /// Workgroups of `conv_3x3_rows` that cover a channel with segments of so many lanes.
 fn segments(g: &Geometry, lanes: usize) -> usize {
-    let columns = if lanes == 8 { 28 } else { 4 * lanes - 2 };
-    g.axes[2].output.div_ceil(columns) * g.axes[1].output.div_ceil(16 / lanes)
+    g.axes[2].output.div_ceil(segment_width(g, lanes)) * g.axes[1].output.div_ceil(16 / lanes)
 }
 
 /// The lanes of a segment with which `conv_3x3_rows` suits.
@@ -66,8 +85,27 @@ fn segment_lanes(g: &Geometry) -> Option<usize> {
     let quads = (g.groups * g.filters * g.depth()).is_multiple_of(4);
     // A workgroup sums 64 outputs of each filter, 56 of which are stored at most.
     let waste = |lanes: usize| 64 * segments(g, lanes) > 2 * g.outputs();
-    let lanes = if segments(g, 4) < segments(g, 8) { 4 } else { 8 };
+    let lanes = [8, 4, 2].into_iter().min_by_key(|lanes| segments(g, *lanes))?;
     (taps_3x3(g) && height.stride == 1 && width.stride == 1 && quads && !waste(lanes)).then_some(lanes)
+}
+
+/// Into how many workgroups `conv_windows` cuts the rows of outputs: enough to keep a device that runs few lanes busy, and for loops
+/// that it ends.
+fn window_chunks(g: &Geometry) -> usize {
+    let lines = (g.batch * g.groups * g.depth()).div_ceil(8);
+    BUSY.div_ceil(lines.max(1)).max(g.outputs().div_ceil(NARROW_ITERATIONS))
+}
+
+/// Whether windows are laid side by side before they are multiplied.
+fn lays_windows(caps: &Caps, g: &Geometry) -> bool {
+    let bytes =
+        [g.batch, g.groups, g.depth(), g.outputs().next_multiple_of(4), 4].into_iter().try_fold(1usize, usize::checked_mul);
+    let [depth, _, width] = g.axes;
+    let most = MOST_WINDOWS.min(caps.max_binding as usize);
+    let fits = bytes.is_some_and(|n| n <= most) && width.output <= NARROW_ITERATIONS;
+    // The grid of `conv_windows`.
+    let grid = [(g.batch * g.groups * g.depth()).div_ceil(8), window_chunks(g)];
+    depth == Axis::ONE && !g.is_pointwise() && fits && grid.iter().all(|n| *n <= caps.max_grid as usize)
 }
 
 /// Chooses the kernel.
@@ -89,6 +127,7 @@ fn choose(caps: &Caps, dtype: DType, g: &Geometry) -> Choice {
         // for 1, 2 and 4, which spill. Half of that is left where half of its sums are not stored.
         Width::Narrow if caps.subgroup_at_least(8) && g.filters >= 4 => match segment_lanes(g) {
             Some(lanes) => Choice::Rows3x3(lanes, filters.min(2)),
+            None if lays_windows(caps, g) => Choice::Windows(filters.min(4)),
             None => Choice::Rows(filters.min(4)),
         },
         // By reasoning: 16 products do the work of 36, on twice as many for each load from workgroup memory. Not so on lavapipe, where
@@ -104,9 +143,23 @@ fn choose(caps: &Caps, dtype: DType, g: &Geometry) -> Choice {
     if choice.grid(g).is_none_or(fits) { choice } else { Choice::Plain }
 }
 
+/// Lays the windows of the input side by side: rows of them by tap, behind each other up to a multiple of four.
+fn lay_windows(cx: &mut Lowering<'_>, g: &Geometry) -> Operand {
+    let [_, height, width] = g.axes;
+    let (count, pitch) = (g.batch * g.groups * g.depth(), g.outputs().next_multiple_of(4));
+    let rows = height.output.div_ceil(window_chunks(g));
+    let windows = cx.scratch(DType::F32, &[count, pitch]);
+    let params = words(&[count, pitch, rows, 0], &[height, width]);
+    let grid = [count.div_ceil(8), height.output.div_ceil(rows), 1].map(|n| n as u32);
+    let dispatch = Dispatch::new(Kernel::new("conv_windows"), params, grid);
+    cx.emit(dispatch.read(cx.inputs[0].value).write(windows.value));
+    windows
+}
+
 /// Emits the convolution.
 pub fn lower(cx: &mut Lowering<'_>, g: &Geometry, expr: &Expr) -> Result<()> {
-    let (x, weight, out) = (&cx.inputs[0], &cx.inputs[1], &cx.outputs[0]);
+    let (inputs, outputs) = (cx.inputs, cx.outputs);
+    let (x, weight, out) = (&inputs[0], &inputs[1], &outputs[0]);
     let linear = |elements: usize| linear_grid(elements.div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
     let choice = choose(cx.caps, x.dtype, g);
     let grid = choice.grid(g).map(|grid| grid.map(|n| n as u32));
@@ -132,6 +185,7 @@ pub fn lower(cx: &mut Lowering<'_>, g: &Geometry, expr: &Expr) -> Result<()> {
         }
         Choice::Rows3x3(lanes, filters) => {
             let kernel = Kernel::new("conv_3x3_rows").constant("SEGMENT", lanes as u32).constant("ROWS", filters as u32);
+            let kernel = kernel.constant("WIDTH", segment_width(g, lanes) as u32);
             (kernel, words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), 0)
         }
         Choice::Winograd => {
@@ -140,22 +194,30 @@ pub fn lower(cx: &mut Lowering<'_>, g: &Geometry, expr: &Expr) -> Result<()> {
         }
         Choice::Rows(filters) => {
             let kernel = Kernel::new("conv_rows").constant("ROWS", filters as u32);
-            let kernel = match g.is_pointwise() && g.outputs().is_multiple_of(4) {
+            let kernel = match g.outputs().is_multiple_of(4) {
+                _ if !g.is_pointwise() => {
+                    kernel.provider("conv/window").provider("conv/window_quads").provider("conv/window_taps")
+                }
                 true => kernel.provider("conv/pointwise"),
-                false => kernel.provider("conv/window").provider("conv/window_quads").provider("conv/window_taps"),
+                false => kernel.provider("conv/pointwise_scalars"),
             };
-            let kernel = kernel.provider(weights(g)).provider(outputs(g));
+            let kernel = kernel.provider(weights(g)).provider(storage(g));
             (kernel, product_words(g), 0)
+        }
+        Choice::Windows(filters) => {
+            let kernel = Kernel::new("conv_rows").constant("ROWS", filters as u32).provider("conv/pointwise");
+            (kernel.provider(weights(g)).provider(storage(g)), windows_words(g), 0)
         }
         Choice::Tiles(across, down) => (tiles(g, across as u32, down as u32), tiles_words(g), 0),
     };
     let kernel = match x.dtype {
         DType::I64 => kernel,
-        _ => kernel.tail(tail::lower(expr, &cx.inputs[2..], out, 1)?),
+        _ => kernel.tail(tail::lower(expr, &inputs[2..], out, 1)?),
     };
     let grid = grid.unwrap_or_else(|| linear(elements));
-    let dispatch = Dispatch::new(kernel, params, grid).read(x.value).read(weight.value).write(out.value);
-    cx.emit(tail::bind(dispatch, &cx.inputs[2..]));
+    let x = if let Choice::Windows(_) = choice { lay_windows(cx, g).value } else { x.value };
+    let dispatch = Dispatch::new(kernel, params, grid).read(x).read(weight.value).write(out.value);
+    cx.emit(tail::bind(dispatch, &inputs[2..]));
     Ok(())
 }
 
@@ -170,13 +232,13 @@ fn weights(g: &Geometry) -> &'static str {
 }
 
 /// The provider that stores outputs by four.
-fn outputs(g: &Geometry) -> &'static str {
+fn storage(g: &Geometry) -> &'static str {
     if g.outputs().is_multiple_of(4) { "conv/store_quads" } else { "conv/store_scalars" }
 }
 
 /// The kernel that multiplies tiles of filters by tiles of windows.
 fn tiles(g: &Geometry, across: u32, down: u32) -> Kernel {
-    let kernel = Kernel::new("conv_tiles").provider("product/float").provider("product/tiles").provider(outputs(g));
+    let kernel = Kernel::new("conv_tiles").provider("product/float").provider("product/tiles").provider(storage(g));
     let kernel = kernel.constant("ACROSS", across).constant("DOWN", down).constant("TAPS", g.taps() as u32);
     let kernel = kernel.constant("DEEP", (g.axes[0] != Axis::ONE).into());
     let whole = g.channels.is_multiple_of(16);
@@ -203,6 +265,12 @@ fn product_numbers(g: &Geometry) -> [usize; 8] {
 /// The `params` of `conv_rows`, which visits one tap after another.
 fn product_words(g: &Geometry) -> Vec<u32> {
     words(&[&product_numbers(g)[..], &g.tap(1), &[1 / g.taps()]].concat(), &g.axes)
+}
+
+/// The `params` of `conv_rows` for windows that lie side by side, where every tap is a channel.
+fn windows_words(g: &Geometry) -> Vec<u32> {
+    let numbers = [g.depth(), g.filters, g.groups, g.outputs(), g.outputs().next_multiple_of(4), g.depth(), 0, 0];
+    words(&[&numbers[..], &[0, 0, 0, 1]].concat(), &g.axes)
 }
 
 /// The `params` of `conv_tiles`: further taps stand behind the last, as 16 are read from any.

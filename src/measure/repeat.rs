@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use wavelane::dtype::DType;
-use wavelane::gpu::{Gpu, Runner, WeightStore};
-use wavelane::graph::{Graph, GraphBuilder, ValueId};
-use wavelane::ops::{Embed, GatherRows, Op, Reshape};
-use wavelane::plan::Request;
-use wavelane::shape::{Shape, Symbols, TensorType};
-use wavelane::tensor::{Tensor, Weight};
-
-use super::Result;
-use super::random::weight_bytes;
+use super::Effort;
 use super::timing::{Sample, per_repetition};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, Runner, WeightStore};
+use crate::graph::{Graph, GraphBuilder, ValueId};
+use crate::ops::{Embed, GatherRows, Op, Reshape};
+use crate::plan::Request;
+use crate::shape::{Shape, Symbols, TensorType};
+use crate::tensor::example::{Numbers, weight_bytes};
+use crate::tensor::{Tensor, Weight};
 
 /// Most repetitions of which each takes the result of the one before: products with dense random weights grow some
 /// forty-fold each time and must not overflow.
@@ -24,7 +24,14 @@ const TABLE: usize = 8;
 #[derive(Clone)]
 pub enum Operand {
     /// A weight of random values. Repetitions take `copies` of it in turn, so that none finds its own in a cache.
-    Weight { dtype: DType, shape: Vec<usize>, copies: usize },
+    Weight {
+        /// Its element type.
+        dtype: DType,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// How many there are.
+        copies: usize,
+    },
     /// A cache that holds zeros; no kernel looks at what it reads to decide what to do.
     Cache(DType, Vec<usize>),
     /// Indices.
@@ -46,11 +53,14 @@ pub struct Case {
 /// A run holds many repetitions, as nodes of one graph. Where the result has the type of operand 0 it becomes operand 0 of
 /// the next, as in a model; else all start from the same. Operand 0 is made on the device from a few indices, and of long
 /// results one row is read back, so that transfers are lost in the run too.
-pub fn time(gpu: &Gpu, case: &Case) -> Result<(Sample, String)> {
-    let weights = case.rest.iter().map(weight).collect::<Result<Vec<_>>>()?;
+///
+/// # Errors
+/// Those of building, planning and running the graph.
+pub fn time(gpu: &Gpu, case: &Case, effort: &Effort) -> Result<(Sample, String)> {
+    let weights = case.rest.iter().map(weights).collect::<Result<Vec<_>>>()?;
     let store = WeightStore::new(gpu);
     let mut shader = String::new();
-    let sample = per_repetition(|n| {
+    let sample = per_repetition(effort, |n| {
         let (graph, inputs) = build(case, &weights, n)?;
         let request = Request { symbols: Symbols::new(), outputs: (0..graph.outputs.len()).collect() };
         let mut runner = Runner::new(gpu, Arc::new(graph), store.clone())?;
@@ -65,14 +75,24 @@ pub fn time(gpu: &Gpu, case: &Case) -> Result<(Sample, String)> {
     Ok((sample, shader))
 }
 
-fn weight(operand: &Operand) -> Result<Option<Weight>> {
-    let Operand::Weight { dtype, shape, .. } = operand else { return Ok(None) };
+/// Bytes that several weights share, each being the owner of its own: weights with one owner are one on the device.
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The copies of a weight; none of other operands.
+fn weights(operand: &Operand) -> Result<Vec<Weight>> {
+    let Operand::Weight { dtype, shape, copies } = operand else { return Ok(Vec::new()) };
     let columns = shape.last().copied().unwrap_or(1);
     let rows = shape.iter().product::<usize>() / columns;
     // Scales so small keep products of quantised weights from growing faster than those of dense ones.
-    let bytes = weight_bytes(*dtype, rows, columns, 1, 1e-3);
-    let n = bytes.len();
-    Ok(Some(Weight::new(*dtype, shape, Arc::new(bytes), 0..n)?))
+    let bytes = Arc::new(weight_bytes(*dtype, rows, columns, 1, 1e-3));
+    let copy = |_| Weight::new(*dtype, shape, Arc::new(Shared(bytes.clone())), 0..bytes.len());
+    (0..*copies).map(copy).collect()
 }
 
 /// Rows and columns of a tensor.
@@ -89,28 +109,28 @@ fn result_shape(case: &Case) -> Result<Vec<usize>> {
     });
     let types: Vec<TensorType> = [TensorType::new(DType::F32, &case.x[..])].into_iter().chain(rest).collect();
     let results = case.op.rule().infer(&types.iter().collect::<Vec<_>>())?;
-    Ok(results.first().ok_or("the op has no result")?.shape.resolve(&Symbols::new())?)
+    results.first().ok_or_else(|| Error::invalid("measurement", "the op has no result"))?.shape.resolve(&Symbols::new())
 }
 
 /// The graph of `n` repetitions with its inputs. Values that are no results come first and are the same for every `n`, so
 /// that all graphs of a case share their weights.
-fn build(case: &Case, weights: &[Option<Weight>], n: usize) -> Result<(Graph, Vec<Tensor>)> {
+fn build(case: &Case, weights: &[Vec<Weight>], n: usize) -> Result<(Graph, Vec<Tensor>)> {
     let mut b = GraphBuilder::new();
     let [t, columns] = matrix(&case.x);
-    let table = Weight::from_f32(&[TABLE, columns], &super::random::Numbers::new(2).units(TABLE * columns))?;
+    let table = Weight::from_f32(&[TABLE, columns], &Numbers::new(2).units(TABLE * columns))?;
     let table = b.weight("table", table);
     let indices = Tensor::u32(&[t], (0..t).map(|i| (i % TABLE) as u32).collect())?;
     let mut inputs = vec![indices, Tensor::u32(&[1], vec![0])?];
     let (indices, row) = (b.input("indices", DType::U32, [t.into()]), b.input("row", DType::U32, [1.into()]));
     let mut rest: Vec<Vec<ValueId>> = Vec::new();
-    for (i, (operand, weight)) in case.rest.iter().zip(weights).enumerate() {
-        rest.push(match (operand, weight) {
-            (Operand::Weight { copies, .. }, Some(weight)) => {
-                (0..*copies).map(|copy| b.weight(format!("weight {i}.{copy}"), weight.clone())).collect()
+    for (i, (operand, weights)) in case.rest.iter().zip(weights).enumerate() {
+        rest.push(match operand {
+            Operand::Weight { .. } => {
+                let copy = |(copy, weight): (usize, &Weight)| b.weight(format!("weight {i}.{copy}"), weight.clone());
+                weights.iter().enumerate().map(copy).collect()
             }
-            (Operand::Weight { .. }, None) => return Err("a weight has no values".into()),
-            (Operand::Cache(dtype, shape), _) => vec![b.state(format!("cache {i}"), *dtype, Shape::from(&shape[..]))],
-            (Operand::Indices(tensor), _) => {
+            Operand::Cache(dtype, shape) => vec![b.state(format!("cache {i}"), *dtype, Shape::from(&shape[..]))],
+            Operand::Indices(tensor) => {
                 inputs.push(tensor.clone());
                 vec![b.input(format!("indices {i}"), DType::U32, Shape::from(tensor.shape()))]
             }

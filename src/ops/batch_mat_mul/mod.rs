@@ -1,5 +1,7 @@
 //! Products of two batches of matrices, either of which may be computed.
 
+mod kernels;
+
 use std::num::Wrapping;
 use std::ops::{Add, Mul};
 
@@ -7,14 +9,12 @@ use bytemuck::TransparentWrapper;
 use rayon::prelude::*;
 
 use super::elementwise::{broadcast, collapse};
-use super::lowering::NARROW_ITERATIONS;
 use super::tail::{self, Applied};
-use super::{Input, Lowering, Operand, Rule, Strided, Tolerance, kind_of, sum_error};
+use super::{Input, Lowering, Rule, Strided, Tolerance, kind_of, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::caps::Width;
+use crate::kernel::Expr;
 use crate::kernel::expr::Kind;
-use crate::kernel::{Dispatch, Expr, Kernel, Tail, linear_grid};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -69,37 +69,6 @@ impl BatchMatMul {
         Ok(Layout { out, m, n, k, a_start: a.start, b_start: b.start, a_row, a_depth, b_depth, b_column, batches })
     }
 
-    /// Emits the product of `a` and `b`, whose sums go through `tail` with its operands `others`, and which is `out`.
-    pub(super) fn emit(
-        &self,
-        cx: &mut Lowering<'_>,
-        a: &Operand,
-        b: &Operand,
-        out: &Operand,
-        tail: Option<Tail>,
-        others: &[Operand],
-    ) -> Result<()> {
-        let layout = self.layout(&a.shape, &b.shape)?.joined();
-        let Choice { kernel, rows, columns } = choose(cx, &layout);
-        // The kernel for long depths takes 64 in two iterations.
-        cx.check_iterations(layout.k / 32)?;
-        let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
-        let batches: usize = layout.batches.iter().map(|[len, ..]| len).product();
-        let Layout { m, n, k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = layout;
-        let mut params = [m, n, k, a_row, a_depth, b_depth, b_column, across, down, batches].map(|n| n as u32).to_vec();
-        params.extend([self.scale.to_bits(), a_start as u32, b_start as u32, 0, 0, 0]);
-        params.extend(layout.batches.iter().flat_map(|[len, a, b]| [*len as u32, *a as u32, *b as u32, 0]));
-        let kernel = kernel.constant("RANK", layout.batches.len() as u32);
-        let kernel = match tail {
-            None => kernel.provider("product/int"),
-            Some(tail) => kernel.provider("product/float").provider("product/scaled").tail(tail),
-        };
-        let dispatch = Dispatch::new(kernel, params, linear_grid(across * down * batches, cx.caps));
-        let dispatch = dispatch.read(a.value).read(b.value).write(out.value);
-        cx.emit(tail::bind(dispatch, others));
-        Ok(())
-    }
-
     /// The output's shape and `sum_d f(a * b)` for each of its elements.
     fn sums<T: Element>(&self, a: &Tensor, b: &Tensor, of: Slice<T>, f: impl Fn(T) -> T + Sync) -> Result<(Layout, Vec<T>)> {
         let layout = self.layout(a.shape(), b.shape())?;
@@ -133,6 +102,11 @@ struct Layout {
 }
 
 impl Layout {
+    /// The number of batches.
+    fn count(&self) -> usize {
+        self.batches.iter().map(|[len, ..]| len).product()
+    }
+
     /// Where the matrices of that batch begin.
     fn bases(&self, batch: usize) -> (usize, usize) {
         let (mut rest, mut a, mut b) = (batch, self.a_start, self.b_start);
@@ -261,74 +235,6 @@ impl Rule for BatchMatMul {
         let a = self.views[0].as_ref().map_or(&inputs[0][..], |v| &v.shape);
         let k = a.iter().rev().nth(usize::from(self.transpose_a)).copied().unwrap_or(1);
         2 * outputs[0].iter().product::<usize>() as u64 * k as u64
-    }
-}
-
-/// Depths above which no single invocation of a narrow device goes: it takes four an iteration.
-const LONG: usize = 8 * NARROW_ITERATIONS;
-
-/// A kernel and what one of its workgroups covers.
-struct Choice {
-    kernel: Kernel,
-    rows: usize,
-    columns: usize,
-}
-
-/// Chooses the kernel, and how it loads its operands: four elements at once along whichever dimension is contiguous.
-fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
-    let quads = layout.k.is_multiple_of(4);
-    let aligned = |start: usize, step: usize, batch: usize| {
-        [start, step].iter().chain(layout.batches.iter().map(|b| &b[batch])).all(|at| at.is_multiple_of(4))
-    };
-    // Where k ends with a tile nothing has to watch for its end.
-    let tiles = cx.caps.width == Width::Wide && layout.m > 8;
-    let pick = |quads, whole| if tiles && layout.k.is_multiple_of(16) { whole } else { quads };
-    let left = match layout {
-        Layout { a_depth: 1, .. } if quads && aligned(layout.a_start, layout.a_row, 1) => {
-            pick("product/left_quads", "product/left_whole")
-        }
-        _ => "product/left_scalars",
-    };
-    let right = match layout {
-        Layout { b_column: 1, n, .. } if n.is_multiple_of(4) && aligned(layout.b_start, layout.b_depth, 2) => {
-            pick("product/right_rows", "product/right_rows_whole")
-        }
-        Layout { b_depth: 1, .. } if quads && aligned(layout.b_start, layout.b_column, 2) => {
-            pick("product/right_columns", "product/right_columns_whole")
-        }
-        _ => "product/right_scalars",
-    };
-    let link = |shader| Kernel::new(shader).provider("product/operands").provider(left).provider(right);
-    let wide = |shader| link(shader).constant("DEPTH_FIRST", (layout.b_column != 1).into());
-    match cx.caps.width {
-        // Sixteen invocations share what would be too long for one.
-        Width::Narrow if layout.k > LONG => {
-            Choice { kernel: wide("batch_mat_mul_few").constant("ROWS", 1), rows: 1, columns: 64 }
-        }
-        // Measured on lavapipe, where a load costs as much as dozens of operations: 32 rows whose elements are loaded once for
-        // all lanes run at twice the speed of 8. Without a subgroup every lane loads each row, and more rows bring less.
-        Width::Narrow => {
-            let broadcast = cx.caps.subgroup_at_least(8);
-            let rows = match layout.m {
-                1 => 1,
-                m if broadcast => m.next_power_of_two().clamp(8, 32),
-                _ => 8,
-            };
-            let kernel = link("batch_mat_mul_rows").constant("ROWS", rows as u32);
-            let kernel = kernel.provider(if broadcast { "product/rows_broadcast" } else { "product/rows" });
-            Choice { kernel, rows, columns: 32 }
-        }
-        // By reasoning, as for products with a weight: few rows are bound by the bytes of `b`.
-        Width::Wide if layout.m <= 8 => {
-            let rows = layout.m.next_power_of_two();
-            Choice { kernel: wide("batch_mat_mul_few").constant("ROWS", rows as u32), rows, columns: 64 }
-        }
-        // By reasoning: few rows or columns would leave half of a tile empty.
-        Width::Wide => {
-            let (across, down) = (if layout.n <= 64 { 1 } else { 2 }, if layout.m <= 32 { 1 } else { 2 });
-            let kernel = wide("batch_mat_mul").provider("product/tiles").constant("ACROSS", across).constant("DOWN", down);
-            Choice { kernel, rows: 32 * down as usize, columns: 64 * across as usize }
-        }
     }
 }
 

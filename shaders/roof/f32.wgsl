@@ -1,0 +1,3 @@
+// The numbers that `roof_multiply_add` calculates with: f32.
+
+alias number = f32;

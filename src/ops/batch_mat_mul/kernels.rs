@@ -1,0 +1,165 @@
+//! The kernels of products of two batches of matrices, and which one runs.
+
+use super::{BatchMatMul, Layout};
+use crate::error::Result;
+use crate::kernel::caps::Width;
+use crate::kernel::{Dispatch, Kernel, Tail, linear_grid};
+use crate::ops::lowering::NARROW_ITERATIONS;
+use crate::ops::{Lowering, Operand, tail};
+
+/// Depths above which no single invocation of a narrow device goes: it takes four an iteration.
+const LONG: usize = 8 * NARROW_ITERATIONS;
+
+/// Depths of a part of `batch_mat_mul_parts`.
+const PART: usize = 16;
+
+/// Least depth for `batch_mat_mul_parts`: a part for each lane.
+const LEAST_DEPTH: usize = 8 * PART;
+
+/// Elements of `b` that are more than the caches of a core hold: 8 MiB.
+const BEYOND_CACHES: usize = 2 << 20;
+
+/// Workgroups that keep a narrow device busy.
+const BUSY: usize = 16;
+
+/// Columns that an invocation of `batch_mat_mul_parts` has at a time.
+const RUN: usize = 16;
+
+/// A kernel, and how its workgroups share the work of one matrix.
+struct Choice {
+    kernel: Kernel,
+    /// Workgroups beside each other.
+    across: usize,
+    /// Workgroups below each other, by rows or by depths.
+    down: usize,
+    /// Most iterations of one invocation.
+    iterations: usize,
+    /// Where sums are left in parts: how many of them, and the columns of a workgroup.
+    parts: Option<(usize, usize)>,
+}
+
+impl BatchMatMul {
+    /// Emits the product of `a` and `b`, whose sums go through `tail` with its operands `others`, and which is `out`.
+    pub(in crate::ops) fn emit(
+        &self,
+        cx: &mut Lowering<'_>,
+        a: &Operand,
+        b: &Operand,
+        out: &Operand,
+        tail: Option<Tail>,
+        others: &[Operand],
+    ) -> Result<()> {
+        let layout = self.layout(&a.shape, &b.shape)?.joined();
+        let Choice { kernel, across, down, iterations, parts } = choose(cx, &layout);
+        cx.check_iterations(iterations)?;
+        let batches = layout.count();
+        let Layout { m, n, k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = layout;
+        let segment = parts.map_or(0, |(_, columns)| columns);
+        let mut params = [m, n, k, a_row, a_depth, b_depth, b_column, across, down, batches].map(|n| n as u32).to_vec();
+        params.extend([self.scale.to_bits(), a_start as u32, b_start as u32, segment as u32, 0, 0]);
+        params.extend(layout.batches.iter().flat_map(|[len, a, b]| [*len as u32, *a as u32, *b as u32, 0]));
+        let elements = if tail.is_none() { "product/int" } else { "product/float" };
+        let finished = |kernel: Kernel| match tail {
+            None => kernel,
+            Some(tail) => kernel.provider("product/scaled").tail(tail),
+        };
+        let kernel = kernel.provider(elements).constant("RANK", layout.batches.len() as u32);
+        let grid = linear_grid(across * down * batches, cx.caps);
+        let Some((parts, _)) = parts else {
+            let dispatch = Dispatch::new(finished(kernel), params, grid).read(a.value).read(b.value).write(out.value);
+            cx.emit(tail::bind(dispatch, others));
+            return Ok(());
+        };
+        let sums = cx.scratch(out.dtype, &[batches, parts, m * n]);
+        cx.emit(Dispatch::new(kernel, params, grid).read(a.value).read(b.value).write(sums.value));
+        let quads = batches * m * n / 4;
+        let mut params = [n, m * n, parts, quads].map(|n| n as u32).to_vec();
+        params.extend([self.scale.to_bits(), 0, 0, 0]);
+        let kernel = finished(Kernel::new("batch_mat_mul_combine").provider(elements));
+        let dispatch = Dispatch::new(kernel, params, linear_grid(quads.div_ceil(8), cx.caps));
+        cx.emit(tail::bind(dispatch.read(sums.value).write(out.value), others));
+        Ok(())
+    }
+}
+
+/// Chooses the kernel, and how it loads its operands: four elements at once along whichever dimension is contiguous.
+fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
+    let quads = layout.k.is_multiple_of(4);
+    let aligned = |start: usize, step: usize, batch: usize| {
+        [start, step].iter().chain(layout.batches.iter().map(|b| &b[batch])).all(|at| at.is_multiple_of(4))
+    };
+    let by_rows = layout.b_column == 1 && layout.n.is_multiple_of(4) && aligned(layout.b_start, layout.b_depth, 2);
+    let segment = segment(cx, layout).filter(|_| by_rows);
+    // Where k ends with a tile nothing has to watch for its end.
+    let tiles = cx.caps.width == Width::Wide && layout.m > 8 || segment.is_some();
+    let pick = |quads, whole| if tiles && layout.k.is_multiple_of(16) { whole } else { quads };
+    let left = match layout {
+        Layout { a_depth: 1, .. } if quads && aligned(layout.a_start, layout.a_row, 1) => {
+            pick("product/left_quads", "product/left_whole")
+        }
+        _ => "product/left_scalars",
+    };
+    let right = match layout {
+        _ if by_rows => pick("product/right_rows", "product/right_rows_whole"),
+        Layout { b_depth: 1, .. } if quads && aligned(layout.b_start, layout.b_column, 2) => {
+            pick("product/right_columns", "product/right_columns_whole")
+        }
+        _ => "product/right_scalars",
+    };
+    let link = |shader| Kernel::new(shader).provider("product/operands").provider(left).provider(right);
+    let wide = |shader| link(shader).constant("DEPTH_FIRST", (layout.b_column != 1).into());
+    let rows = layout.m.next_power_of_two();
+    if let Some(columns) = segment {
+        let kernel = link("batch_mat_mul_parts").constant("ROWS", rows as u32);
+        let (across, parts) = (layout.n.div_ceil(columns), layout.k.div_ceil(PART));
+        let iterations = (columns / RUN).max(parts);
+        return Choice { kernel, across, down: parts.div_ceil(8), iterations, parts: Some((parts, columns)) };
+    }
+    let choice = |kernel, rows, columns| {
+        let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
+        // The kernel for long depths takes 64 in two iterations.
+        Choice { kernel, across, down, iterations: layout.k / 32, parts: None }
+    };
+    match cx.caps.width {
+        // Sixteen invocations share what would be too long for one.
+        Width::Narrow if layout.k > LONG => choice(wide("batch_mat_mul_few").constant("ROWS", 1), 1, 64),
+        // Measured on lavapipe, where a load costs as much as dozens of operations: 32 rows whose elements are loaded once for
+        // all lanes run at twice the speed of 8. Without a subgroup every lane loads each row, and more rows bring less.
+        Width::Narrow => {
+            let broadcast = cx.caps.subgroup_at_least(8);
+            let rows = match layout.m {
+                1 => 1,
+                _ if broadcast => rows.clamp(8, 32),
+                _ => 8,
+            };
+            let kernel = link("batch_mat_mul_rows").constant("ROWS", rows as u32);
+            choice(kernel.provider(if broadcast { "product/rows_broadcast" } else { "product/rows" }), rows, 32)
+        }
+        // By reasoning, as for products with a weight: few rows are bound by the bytes of `b`.
+        Width::Wide if layout.m <= 8 => choice(wide("batch_mat_mul_few").constant("ROWS", rows as u32), rows, 64),
+        // By reasoning: few rows or columns would leave half of a tile empty.
+        Width::Wide => {
+            let (across, down) = (if layout.n <= 64 { 1 } else { 2 }, if layout.m <= 32 { 1 } else { 2 });
+            let kernel = wide("batch_mat_mul").provider("product/tiles").constant("ACROSS", across).constant("DOWN", down);
+            choice(kernel, 32 * down as usize, 64 * across as usize)
+        }
+    }
+}
+
+/// Columns that a workgroup of `batch_mat_mul_parts` goes through, where that kernel suits a product whose `b` lies by rows.
+///
+/// Measured on lavapipe: one row of a, and 4096 of b, take 12 ms instead of 57 when each lane reads rows of b from end to end, since
+/// neighbouring columns of one row after another are neither foreseen by the processor nor in few pages. What a cache holds is read
+/// as fast in either way. Four rows of a bring half of that.
+fn segment(cx: &Lowering<'_>, layout: &Layout) -> Option<usize> {
+    let &Layout { m, n, k, .. } = layout;
+    let (batches, parts) = (layout.count(), k.div_ceil(PART));
+    let scratch = [batches, parts, m, n, 4].into_iter().try_fold(1usize, usize::checked_mul)?;
+    let few = cx.caps.width == Width::Narrow && m <= 4 && k >= LEAST_DEPTH && n >= RUN;
+    if !few || batches * n * k < BEYOND_CACHES || scratch as u64 > cx.caps.max_binding {
+        return None;
+    }
+    // Few parts leave room for more workgroups beside each other.
+    let across = BUSY.div_ceil(batches * parts.div_ceil(8));
+    Some(n.div_ceil(across).next_multiple_of(RUN))
+}
