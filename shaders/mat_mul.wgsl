@@ -2,7 +2,7 @@
 //
 //   x       [tokens, columns] f32 (a provider loads it)
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
-//   out     [tokens, out_columns] f32
+//   out     [tokens, out_columns] f32 (a provider says what is stored of the sums)
 //
 // One workgroup: 128 weight rows x 32 * DOWN tokens (see product/tiles.wgsl), half a group of K (16) at a time through 12.25 KiB of
 // workgroup memory at most. Weights are decoded on their way in, a row by each invocation; the next half is on its way from
@@ -39,29 +39,18 @@ fn activations(token: u32, quad: u32) -> Activations {
 }
 
 fn put_activations(upper: Spot, lower: Spot, x: Activations) {
-    put_high(upper, x.upper);
+    put_high(upper, Quad(x.upper));
     if (DOWN == 2u) {
-        put_high(lower, x.lower);
-    }
-}
-
-fn store_one(index: u32, row: u32, sum: f32) {
-    if (row < params.rows) {
-        out[index] = tail(sum, index, params.first + row);
+        put_high(lower, Quad(x.lower));
     }
 }
 
 fn store_quad(token: u32, row: u32, sums: vec4<f32>) {
-    if (token < params.tokens) {
-        let index = token * params.out_columns + params.first + row;
-        store_one(index, row, sums.x);
-        store_one(index + 1u, row + 1u, sums.y);
-        store_one(index + 2u, row + 2u, sums.z);
-        store_one(index + 3u, row + 3u, sums.w);
-    }
+    store_rows(token, row, sums.x, sums.y);
+    store_rows(token, row + 2u, sums.z, sums.w);
 }
 
-fn store_piece(token: u32, row: u32, sums: Piece) {
+fn store_piece(token: u32, row: u32, sums: TotalPiece) {
     store_quad(token, row, sums.s0);
     store_quad(token + 1u, row, sums.s1);
     store_quad(token + 2u, row, sums.s2);
@@ -83,30 +72,30 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let lower = high_spot(lane / 4u + 32u, own_quad);
     var w = weight_group(own_groups);
     var x = activations(own_token, own_quad);
-    var sums: Sums;
+    var sums: Totals;
     for (var group = 0u; group < params.groups; group++) {
-        put_wide(wide, 0u, weight_quad(w, 0u));
-        put_wide(wide, 1u, weight_quad(w, 1u));
-        put_wide(wide, 2u, weight_quad(w, 2u));
-        put_wide(wide, 3u, weight_quad(w, 3u));
+        put_wide(wide, 0u, Quad(weight_quad(w, 0u)));
+        put_wide(wide, 1u, Quad(weight_quad(w, 1u)));
+        put_wide(wide, 2u, Quad(weight_quad(w, 2u)));
+        put_wide(wide, 3u, Quad(weight_quad(w, 3u)));
         put_activations(upper, lower, x);
         workgroupBarrier();
         // Of either group only the half that is used is loaded: whole ones would take too many registers.
         w = weight_group(own_groups + group);
         x = activations(own_token, group * 8u + 4u + own_quad);
-        sums = add_tiles(across, down, sums);
+        sums = add_to_totals(across, down, sums);
         workgroupBarrier();
-        put_wide(wide, 0u, weight_quad(w, 4u));
-        put_wide(wide, 1u, weight_quad(w, 5u));
-        put_wide(wide, 2u, weight_quad(w, 6u));
-        put_wide(wide, 3u, weight_quad(w, 7u));
+        put_wide(wide, 0u, Quad(weight_quad(w, 4u)));
+        put_wide(wide, 1u, Quad(weight_quad(w, 5u)));
+        put_wide(wide, 2u, Quad(weight_quad(w, 6u)));
+        put_wide(wide, 3u, Quad(weight_quad(w, 7u)));
         put_activations(upper, lower, x);
         workgroupBarrier();
         // After the last group it is loaded again.
         let next = min(group + 1u, params.groups - 1u);
         w = weight_group(own_groups + next);
         x = activations(own_token, next * 8u + own_quad);
-        sums = add_tiles(across, down, sums);
+        sums = add_to_totals(across, down, sums);
         workgroupBarrier();
     }
     let first_row = row + across * 4u;

@@ -1,10 +1,10 @@
 // out[t, n] = tail(sum_k x[t, k] * weight[n, k]) for one token, on wide devices.
 //
-//   x       [1, columns] f32 (a provider loads it)
+//   x       [1, columns] f32 (a provider loads it, and may normalise it by the way)
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
-//   out     [1, out_columns] f32
+//   out     [1, out_columns] f32 (a provider says what is stored of the sums)
 //
-// One workgroup: ROWS weight rows, for which activations are loaded once. Lanes share the spans of a row, so neighbouring
+// One workgroup: ROWS weight rows, 2 or 4, for which activations are loaded once. Lanes share the spans of a row, so neighbouring
 // lanes read neighbouring spans; a span is one group, or two that share words of scales (`load/groups`, `load/pairs`).
 
 struct Params {
@@ -14,6 +14,8 @@ struct Params {
     first: u32,
     out_columns: u32,
     groups: u32,
+    // Of the norm, where there is one.
+    epsilon: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -42,11 +44,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
-    for (var r = 0u; r < ROWS; r++) {
-        let sum = reduce_add(lane, sums[r]);
-        if (lane == 0u && row + r < params.rows) {
-            let index = params.first + row + r;
-            out[index] = tail(sum, index, index);
+    let scale = x_scale(lane);
+    for (var r = 0u; r < ROWS; r += 2u) {
+        let first = scale * reduce_add(lane, sums[r]);
+        let second = scale * reduce_add(lane, sums[r + 1u]);
+        if (lane == 0u) {
+            store_rows(0u, row + r, first, second);
         }
     }
 }

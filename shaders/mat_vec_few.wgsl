@@ -2,9 +2,9 @@
 //
 //   x       [tokens, columns] f32 (a provider loads it)
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
-//   out     [tokens, out_columns] f32
+//   out     [tokens, out_columns] f32 (a provider says what is stored of the sums)
 //
-// One workgroup: ROWS weight rows for COLS tokens. Lanes share the groups of a row, so neighbouring lanes read
+// One workgroup: ROWS weight rows, 2 or 4, for COLS tokens. Lanes share the groups of a row, so neighbouring lanes read
 // neighbouring groups; each group of weights is loaded and decoded once for all COLS, quad by quad: what is held in
 // registers is a quad of each row and token.
 
@@ -62,12 +62,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         add_quads(&sums, &groups, token, group, 6u);
         add_quads(&sums, &groups, token, group, 7u);
     }
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < ROWS; r += 2u) {
         for (var c = 0u; c < COLS; c++) {
-            let sum = reduce_add(lane, sums[r * COLS + c]);
-            if (lane == 0u && row + r < params.rows && token + c < params.tokens) {
-                let index = (token + c) * params.out_columns + params.first + row + r;
-                out[index] = tail(sum, index, params.first + row + r);
+            let first = reduce_add(lane, sums[r * COLS + c]);
+            let second = reduce_add(lane, sums[(r + 1u) * COLS + c]);
+            if (lane == 0u) {
+                store_rows(token + c, row + r, first, second);
             }
         }
     }

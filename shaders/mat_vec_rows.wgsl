@@ -43,5 +43,5 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         s2 += group_sum(weight_group(b2 + group), x);
         s3 += group_sum(weight_group(b3 + group), x);
     }
-    store_all(workgroup.x, lane, vec4<f32>(s0, s1, s2, s3) * x_scale());
+    store_all(workgroup.x, lane, vec4<f32>(s0, s1, s2, s3) * x_scale(lane));
 }

@@ -3,7 +3,7 @@
 //   bytes   [tokens, columns] i8, four to a word, as quantize_rows makes them
 //   scales  [tokens, columns / 32] f32
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
-//   out     [tokens, out_columns] f32
+//   out     [tokens, out_columns] f32 (a provider says what is stored of the sums)
 //
 // One workgroup: ROWS weight rows for COLS tokens. Lanes share the spans of a row as in mat_vec. Sums within a group are
 // exact, in integers.
@@ -19,8 +19,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> bytes: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read_write> scales: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<storage, read_write> scales: array<f32>;
 
 // A group of bytes: its words, the sums of its halves and its scale.
 struct Bytes {
@@ -76,12 +76,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < ROWS; r += 2u) {
         for (var c = 0u; c < COLS; c++) {
-            let sum = reduce_add(lane, sums[r * COLS + c]);
-            if (lane == 0u && row + r < params.rows && token + c < params.tokens) {
-                let index = (token + c) * params.out_columns + params.first + row + r;
-                out[index] = tail(sum, index, params.first + row + r);
+            let first = reduce_add(lane, sums[r * COLS + c]);
+            let second = reduce_add(lane, sums[(r + 1u) * COLS + c]);
+            if (lane == 0u) {
+                store_rows(token + c, row + r, first, second);
             }
         }
     }

@@ -45,7 +45,7 @@ fn goldens() -> Vec<Case> {
 fn check(device: Device, cache: DType, logit_tolerance: f32, cases: usize) {
     let Some(path) = support::model_path() else { return };
     let engine = Engine::new(LanguageModel::open(&path).unwrap(), device).unwrap();
-    let options = Options { context: Some(256), cache: Some(cache), chunk: 64 };
+    let options = Options { context: Some(256), cache: Some(cache), chunk: 64, ..Options::default() };
     let mut sequence = engine.sequence(&options).unwrap();
     let label = format!("{} with a {cache} cache", engine.device().name());
     let mut worst = 0f32;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wavelane::dtype::DType;
 use wavelane::error::Error;
 use wavelane::graph::{Graph, GraphBuilder, Node, Origin, ValueId, interpreter, verify};
+use wavelane::kernel::caps::{Cooperative, Width};
 use wavelane::kernel::expr::Function;
 use wavelane::kernel::{Caps, Expr, Kernel, linker};
 use wavelane::ops::{Attention, Elementwise, MatMul, Op, RmsNorm};
@@ -178,6 +179,47 @@ fn linking_finds_libraries_and_refuses_doubles() {
 }
 
 /// Attention of `tokens` tokens to a cache of `blocks` pages of 64 positions.
+/// The kernels of a gated unit behind a norm, for that many tokens.
+fn gated_kernels(tokens: usize, half: bool, caps: &Caps) -> Vec<String> {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", DType::F32, &[tokens, 64][..]);
+    let (weight, gain) = (b.weight("w", matrix(24, 64)), b.weight("gain", Weight::from_f32(&[64], &[1.0; 64]).unwrap()));
+    let tail = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
+    let op = MatMul { norm: Some(RmsNorm { epsilon: 1e-5 }), paired: true, half, tail };
+    let out = b.one("unit", op, &[x, weight, gain]).unwrap();
+    b.output(out);
+    let plan = plan::compile(&b.finish().unwrap(), &Symbols::new(), caps).unwrap();
+    plan.dispatches().map(|d| d.kernel.shader.to_string()).collect()
+}
+
+#[test]
+fn norms_and_pairs_take_no_dispatch_of_their_own_where_a_kernel_has_them() {
+    let wide = |tokens| gated_kernels(tokens, false, &Caps::plain());
+    assert_eq!(wide(1), ["mat_vec"]);
+    assert_eq!(wide(5), ["rms_norm", "mat_vec_few"]);
+    assert_eq!(wide(70), ["rms_norm", "mat_mul"]);
+    let narrow = |tokens| gated_kernels(tokens, false, &Caps { width: Width::Narrow, ..Caps::plain() });
+    assert_eq!(narrow(1), ["mat_vec_rows"]);
+    assert_eq!(narrow(5), ["rms_norm", "mat_mul_rows", "mat_mul_pairs"]);
+}
+
+#[test]
+fn matrices_of_subgroups_are_used_only_where_they_are_known_to_fit() {
+    let kernel = |half, subgroup, cooperative| {
+        let caps = Caps { half: true, subgroup, cooperative, ..Caps::plain() };
+        gated_kernels(70, half, &caps).pop().unwrap()
+    };
+    let [half, float] = [Cooperative { half: Some(16), float: None }, Cooperative { half: None, float: Some(8) }];
+    assert_eq!(kernel(true, Some((32, 64)), half), "mat_mul_cooperative");
+    // Rounding to f16 is asked for or not done.
+    assert_eq!(kernel(false, Some((32, 64)), half), "mat_mul");
+    assert_eq!(kernel(false, Some((32, 32)), float), "mat_mul_cooperative");
+    // Workgroup memory is laid out for two to four subgroups.
+    assert_eq!(kernel(true, Some((8, 32)), half), "mat_mul");
+    assert_eq!(kernel(true, Some((64, 128)), half), "mat_mul");
+    assert_eq!(kernel(true, None, half), "mat_mul");
+}
+
 fn attention_plan(tokens: usize, blocks: usize) -> plan::Plan {
     let mut b = GraphBuilder::new();
     let q = b.input("q", DType::F32, &[tokens, 8 * 64][..]);

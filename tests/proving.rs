@@ -172,9 +172,10 @@ impl Folder {
         Folder(path)
     }
 
-    /// The only file in the folder of devices.
+    /// The only record in the folder of devices.
     fn file(&self) -> std::path::PathBuf {
-        let files: Vec<_> = std::fs::read_dir(self.0.join("devices")).unwrap().map(|f| f.unwrap().path()).collect();
+        let files = std::fs::read_dir(self.0.join("devices")).unwrap().map(|f| f.unwrap().path());
+        let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
         assert_eq!(files.len(), 1, "{files:?}");
         files[0].clone()
     }

@@ -2,9 +2,10 @@
 
 const WIDE_PADDING: u32 = 0u;
 
-// An output's window, and where its inputs lie in the tile.
+// An output's window, which of its inputs are inside of the image, and where they lie in the tile.
 struct Window {
     pixel: WindowPixel,
+    inside: Inside,
     spot: Spot,
 }
 
@@ -23,7 +24,8 @@ struct Inputs {
 }
 
 fn window_of(pixel: u32, lane: u32) -> Window {
-    return Window(window_pixel(pixel + lane), wide_spot(lane));
+    let first = window_pixel(pixel + lane);
+    return Window(first, window_inside(first.place), wide_spot(lane));
 }
 
 fn first_step(first: u32) -> Step {
@@ -35,28 +37,32 @@ fn next_step(step: Step) -> Step {
     return Step(step.k + 16u, tap % TAPS, step.at + tap / TAPS * params.inputs);
 }
 
-// The input of tap `i` (0..16) of the step: zero outside of the image and beyond the last channel.
-fn load_input(window: Window, step: Step, i: u32) -> f32 {
-    let tap = params.taps[step.tap + i];
-    let there = inside(window.pixel.place + tap.xyz) & (step.k + i < params.depth);
-    return select(0.0, x[select(0u, window.pixel.at + tap.w + step.at, there)], there);
+// The input of tap `i` (0..16) of the step whose inputs begin at `at`: zero where that bit of `there` is.
+fn load_input(there: u32, at: u32, tap: u32, i: u32) -> f32 {
+    // All bits or none, which masks a number in one operation.
+    let mask = u32(extractBits(i32(there), i, 1u));
+    return bitcast<f32>(bitcast<u32>(x[(at + params.taps[tap + i].w) & mask]) & mask);
 }
 
-fn load_quad(window: Window, step: Step, i: u32) -> vec4<f32> {
+fn load_quad(there: u32, at: u32, tap: u32, i: u32) -> vec4<f32> {
     return vec4<f32>(
-        load_input(window, step, i),
-        load_input(window, step, i + 1u),
-        load_input(window, step, i + 2u),
-        load_input(window, step, i + 3u),
+        load_input(there, at, tap, i),
+        load_input(there, at, tap, i + 1u),
+        load_input(there, at, tap, i + 2u),
+        load_input(there, at, tap, i + 3u),
     );
 }
 
 fn load_inputs(window: Window, step: Step) -> Inputs {
+    let left = params.depth - min(step.k, params.depth);
+    // Inside of the image, and not beyond the last channel.
+    let there = step_inside(window.inside, window.pixel.place, step.tap) & ((1u << min(left, 16u)) - 1u);
+    let at = window.pixel.at + step.at;
     return Inputs(
-        load_quad(window, step, 0u),
-        load_quad(window, step, 4u),
-        load_quad(window, step, 8u),
-        load_quad(window, step, 12u),
+        load_quad(there, at, step.tap, 0u),
+        load_quad(there, at, step.tap, 4u),
+        load_quad(there, at, step.tap, 8u),
+        load_quad(there, at, step.tap, 12u),
     );
 }
 

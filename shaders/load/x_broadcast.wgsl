@@ -22,6 +22,6 @@ fn x_group(token: u32, group: u32, lane: u32) -> Quads {
 }
 
 // What sums over all groups are multiplied with.
-fn x_scale() -> f32 {
+fn x_scale(lane: u32) -> f32 {
     return 1.0;
 }

@@ -27,7 +27,7 @@ fn x_group(token: u32, group: u32, lane: u32) -> Quads {
 }
 
 // What sums over all groups are multiplied with.
-fn x_scale() -> f32 {
+fn x_scale(lane: u32) -> f32 {
     let all = subgroupAdd((squares.x + squares.y) + (squares.z + squares.w));
     return inverseSqrt(all / f32(params.columns) + params.epsilon);
 }

@@ -15,7 +15,7 @@ fn normed(at: u32) -> vec4<f32> {
     return loaded * gain[at];
 }
 
-// The activations beside group `group` of the weights. Every lane calls for every group once.
+// The activations beside group `group` of the weights. The lanes over which sums are reduced call for every group once.
 fn x_group(token: u32, group: u32, lane: u32) -> Quads {
     let at = group * 8u;
     return Quads(
@@ -30,8 +30,8 @@ fn x_group(token: u32, group: u32, lane: u32) -> Quads {
     );
 }
 
-// What sums over all groups are multiplied with.
-fn x_scale() -> f32 {
-    let all = (squares.x + squares.y) + (squares.z + squares.w);
+// What sums over all groups are multiplied with. Every lane must call.
+fn x_scale(lane: u32) -> f32 {
+    let all = reduce_add(lane, (squares.x + squares.y) + (squares.z + squares.w));
     return inverseSqrt(all / f32(params.columns) + params.epsilon);
 }

@@ -53,9 +53,10 @@ impl DebugFlags {
         let options = flags.options();
         let cache = CacheShape { slots: 1, context: options.context_of(&model)? };
         let dtype = options.cache.unwrap_or(if caps.is_some() { DType::F16 } else { DType::F32 });
-        let (graph, passes) = model.graph(&cache, dtype)?;
+        let (mut graph, mut report) = model.graph(&cache, dtype)?;
+        report.push(("set-precision", passes::set_precision(&mut graph, options.precision)?));
         if self.dump_graph {
-            for (name, changed) in passes {
+            for (name, changed) in report {
                 print(format_args!("pass {name}: {changed} changed\n"))?;
             }
             print(&graph)?;

@@ -29,12 +29,13 @@ impl Devices {
         }
         for d in &devices {
             let subgroups = d.caps.subgroup.map_or("no subgroups".into(), |(min, max)| format!("subgroups {min}..{max}"));
+            let half = if d.caps.half { "; f16" } else { "" };
             print(format_args!("{:3}  {} ({}, {}, {})\n", d.index, d.name, d.kind, d.backend, d.driver))?;
             match &d.refused {
                 Some(why) => print(format_args!("     unusable: {why}\n"))?,
                 None => {
                     let (binding, buffer) = (d.caps.max_binding >> 20, d.caps.max_buffer >> 20);
-                    print(format_args!("     {subgroups}; bindings to {binding} MiB, buffers to {buffer} MiB\n"))?;
+                    print(format_args!("     {subgroups}{half}; bindings to {binding} MiB, buffers to {buffer} MiB\n"))?;
                 }
             }
         }

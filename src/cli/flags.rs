@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use wavelane::generate::{Engine, Options, Request, Sampling, Sequence, StopRules};
 use wavelane::gpu::Budget;
 use wavelane::models::LanguageModel;
+use wavelane::plan::passes::Precision;
 use wavelane::session::Device;
 use wavelane::{DType, Result};
 
@@ -19,6 +20,9 @@ pub struct DeviceFlags {
     /// A part of an adapter's name, its number, or 'cpu' for the reference.
     #[arg(long, env = "WAVELANE_DEVICE", value_name = "NAME|INDEX|cpu")]
     device: Option<String>,
+    /// Use what wgpu calls experimental: matrices that subgroups multiply together. Try --check first.
+    #[arg(long)]
+    experimental: bool,
     /// Do not time kernels against one another before their first use.
     #[arg(long, env = "WAVELANE_NO_TUNE")]
     no_tune: bool,
@@ -45,8 +49,9 @@ impl DeviceFlags {
     /// Opens the device, with so much time for learning about it.
     pub fn open_with(&self, budget: Budget) -> Result<Device> {
         let name = self.device.as_deref().filter(|name| !name.is_empty());
-        let Some(choices) = &self.choices else { return Device::open_with(name, budget) };
-        let device = Device::open_with(name, Budget { proving: Duration::ZERO, tuning: Duration::ZERO })?;
+        let open = if self.experimental { Device::open_experimental } else { Device::open_with };
+        let Some(choices) = &self.choices else { return open(name, budget) };
+        let device = open(name, Budget { proving: Duration::ZERO, tuning: Duration::ZERO })?;
         if let Device::Gpu(gpu) = &device
             && let Some(record) = gpu.record()
         {
@@ -69,6 +74,9 @@ pub struct ModelFlags {
     /// Element type of the key-value cache [default: f16 on a GPU, f32 on the CPU].
     #[arg(long)]
     pub cache: Option<Cache>,
+    /// In which numbers products multiply; all but f32 trade accuracy for speed where the device has the means.
+    #[arg(long, default_value = "f32")]
+    pub precision: Numbers,
     /// Most prompt tokens of one step, a power of two.
     #[arg(long, value_name = "N", default_value_t = Options::default().chunk)]
     pub chunk: usize,
@@ -84,6 +92,27 @@ pub enum Cache {
     F32,
 }
 
+/// Numbers in which products multiply.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Numbers {
+    /// f32 throughout.
+    F32,
+    /// Prompts may round to f16 and sum a few products in it.
+    F16,
+    /// Activations become bytes with a scale for every 32.
+    Int8,
+}
+
+impl From<Numbers> for Precision {
+    fn from(numbers: Numbers) -> Self {
+        match numbers {
+            Numbers::F32 => Precision::F32,
+            Numbers::F16 => Precision::F16,
+            Numbers::Int8 => Precision::Int8,
+        }
+    }
+}
+
 impl ModelFlags {
     /// Opens the model on its device and uploads it, with a progress bar.
     pub fn open(&self) -> Result<Sequence> {
@@ -97,7 +126,7 @@ impl ModelFlags {
     /// How sequences are run.
     pub fn options(&self) -> Options {
         let cache = self.cache.map(|c| if let Cache::F16 = c { DType::F16 } else { DType::F32 });
-        let options = Options { context: self.ctx, cache, chunk: self.chunk };
+        let options = Options { context: self.ctx, cache, precision: self.precision.into(), chunk: self.chunk };
         if self.reproducible { options.reproducible() } else { options }
     }
 }

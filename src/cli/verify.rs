@@ -57,7 +57,7 @@ impl Verify {
             return Err(Error::Request("the CPU is the reference: there is nothing to compare it with".into()));
         };
         let graphs = gate::graphs();
-        let tasks = if self.full { all(&gpu, &graphs) } else { fewest(&gpu, &graphs)? };
+        let tasks = if self.full { all(&gpu, &graphs)? } else { fewest(&gpu, &graphs)? };
         if let Some(record) = gpu.record() {
             record.forget_proofs();
         }
@@ -144,16 +144,19 @@ const EDGED: [&str; 14] = [
     "TopK",
 ];
 
-/// Every graph under every view of the device, with operands of all kinds that suit it.
-fn all(gpu: &Gpu, graphs: &[Graph]) -> Vec<Task> {
-    let views = gpu.info().caps.views();
+/// Every graph under every view of the device that leads to kernels of its own, with operands of all kinds that suit it.
+fn all(gpu: &Gpu, graphs: &[Graph]) -> Result<Vec<Task>> {
+    let caps = &gpu.info().caps;
     let mut tasks = Vec::new();
     for (graph, of) in graphs.iter().enumerate() {
-        let edged = of.nodes.iter().all(|node| EDGED.contains(&node.op.name()));
-        let fills = if edged { &[Fill::Units, Fill::Edges][..] } else { &[Fill::Units] };
-        tasks.extend(views.iter().flat_map(|view| fills.iter().map(move |fill| Task { graph, view: *view, fill: *fill })));
+        for problem in plan::problems(of, &Symbols::new(), caps)? {
+            let fills = if EDGED.contains(&problem.op.name()) { &[Fill::Units, Fill::Edges][..] } else { &[Fill::Units] };
+            for (view, _) in problem.candidates(caps) {
+                tasks.extend(fills.iter().map(|fill| Task { graph, view, fill: *fill }));
+            }
+        }
     }
-    tasks
+    Ok(tasks)
 }
 
 /// For each shader with its providers that the device is given by default, the graph with the fewest operations that has it.

@@ -6,7 +6,7 @@
 
 use super::Feature;
 use crate::kernel::Caps;
-use crate::kernel::caps::Width;
+use crate::kernel::caps::{Cooperative, Width};
 
 /// Limits that planning does not look at, because every kernel must keep to the least of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub fn all() -> Vec<Profile> {
 }
 
 /// The devices that lowering tells apart, which offer nothing else beyond the least: both widths, each without subgroups and with
-/// ranges of sizes on both sides of every size that lowering compares with.
+/// ranges of sizes on both sides of every size that lowering compares with; f16 and matrices.
 pub fn corners() -> Vec<Profile> {
     let ranges = [None, Some((4, 4)), Some((8, 8)), Some((8, 32)), Some((32, 32)), Some((64, 64)), Some((64, 128))];
     let corner = |name: &str, width, subgroup: Option<(u32, u32)>| {
@@ -78,7 +78,18 @@ pub fn corners() -> Vec<Profile> {
         Profile { name, caps: Caps { width, subgroup, ..Caps::plain() }, limits: Limits::WEBGPU, features: &[] }
     };
     let of = |name, width| ranges.map(|subgroup| corner(name, width, subgroup));
-    [of("wide", Width::Wide), of("narrow", Width::Narrow)].concat()
+    // f16 with and without matrices that subgroups multiply together; real adapters below list further sizes.
+    let fast = |name: &str, subgroup, half, float, features| {
+        let profile = corner(name, Width::Wide, Some(subgroup));
+        let caps = Caps { half: true, cooperative: Cooperative { half, float }, ..profile.caps };
+        Profile { caps, features, ..profile }
+    };
+    let fast = vec![
+        fast("wide-f16", (32, 32), None, None, F16),
+        fast("wide-matrices", (32, 32), Some(8), Some(8), MATRICES),
+        fast("wide-matrices", (64, 64), None, Some(8), MATRICES),
+    ];
+    [of("wide", Width::Wide).to_vec(), of("narrow", Width::Narrow).to_vec(), fast].concat()
 }
 
 /// The largest binding and, but for NVIDIA's, buffer that wgpu passes on from drivers for Linux and Android.
@@ -106,7 +117,12 @@ pub fn adapters() -> Vec<Profile> {
         invocations,
         workgroup_size,
     };
-    let of = |name: &str, caps, limits, features| Profile { name: name.into(), caps, limits, features };
+    let of = |name: &str, caps, limits, features: &'static [Feature]| {
+        let caps = Caps { half: features.contains(&Feature::F16), ..caps };
+        Profile { name: name.into(), caps, limits, features }
+    };
+    // Opened as experimental.
+    let matrices = |half, float, caps| Caps { cooperative: Cooperative { half: Some(half), float }, ..caps };
     vec![
         // A browser that is asked for nothing: the defaults of the WebGPU specification. f16 and subgroups are features
         // to ask for; wgpu's WebGPU backend offers no subgroups.
@@ -125,14 +141,24 @@ pub fn adapters() -> Vec<Profile> {
         of("mali-bifrost", wide([128 << 20, 1 << 30], [16, 16], None), limits(35, 4, 32, 384, [384; 3]), F16),
         // Apple's M and A GPUs from family Apple 4 on, through Metal: 32 KiB and 1024 threads (Metal Feature Set Tables); 29 of
         // 31 buffers are free, and wgpu-hal 30 reports subgroups of 4 to 64 for every Metal device, though Apple's are of 32.
-        of("apple", wide([CAP, 4 << 30], [32, 256], Some((4, 64))), limits(29, 8, 32, 1024, [1024; 3]), MATRICES),
+        of(
+            "apple",
+            matrices(8, Some(8), wide([CAP, 4 << 30], [32, 256], Some((4, 64)))),
+            limits(29, 8, 32, 1024, [1024; 3]),
+            MATRICES,
+        ),
         // AMD's RDNA 2 and 3 with Mesa's RADV on Linux: subgroups of 32 or 64 (vulkaninfo in
         // github.com/KomputeProject/kompute/issues/275).
-        of("rdna", wide([CAP, CAP], [4, 4], Some((32, 64))), limits(64, 8, 64, 1024, [1024; 3]), MATRICES),
+        of("rdna", matrices(16, None, wide([CAP, CAP], [4, 4], Some((32, 64)))), limits(64, 8, 64, 1024, [1024; 3]), MATRICES),
         // The same, or any GPU with waves of 32 and 64, through Direct3D 12, whose limits are those of the API (wgpu-hal 30).
         of("rdna-dx12", wide([CAP, CAP], [16, 256], Some((32, 64))), limits(64, 8, 32, 1024, [1024, 1024, 64]), INTEGERS),
         // NVIDIA's GPUs from Turing on with NVIDIA's driver.
-        of("nvidia", wide([CAP, 1 << 40], [16, 64], Some((32, 32))), limits(64, 8, 48, 1024, [1024, 1024, 64]), MATRICES),
+        of(
+            "nvidia",
+            matrices(16, None, wide([CAP, 1 << 40], [16, 64], Some((32, 32)))),
+            limits(64, 8, 48, 1024, [1024, 1024, 64]),
+            MATRICES,
+        ),
         // Mesa's lavapipe, as Debian 12 has it: a CPU with vectors of 8.
         of("lavapipe", narrow(wide([128 << 20, CAP], [32, 32], Some((8, 8)))), limits(32, 8, 32, 1024, [1024; 3]), INTEGERS),
         // SwiftShader, as Chromium brings it: a CPU with vectors of 4.

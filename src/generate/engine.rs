@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::gpu::WeightStore;
 use crate::models::LanguageModel;
 use crate::models::vocabulary::vocabulary_from_gguf;
+use crate::plan::passes::Precision;
 use crate::session::Device;
 use crate::session::pages::CacheShape;
 use crate::tokenizer::{Special, Tokenizer};
@@ -21,13 +22,15 @@ pub struct Options {
     pub context: Option<usize>,
     /// Element type of the key-value cache: f16 or f32. Default: f16 on a GPU, f32 on the CPU.
     pub cache: Option<DType>,
+    /// In which numbers products with weights multiply. Default: f32.
+    pub precision: Precision,
     /// Most tokens of one step of a prompt, a power of two. Default 256.
     pub chunk: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { context: None, cache: None, chunk: 256 }
+        Options { context: None, cache: None, precision: Precision::F32, chunk: 256 }
     }
 }
 
@@ -152,6 +155,6 @@ impl Engine {
         if !matches!(dtype, DType::F16 | DType::F32) {
             return Err(Error::Request(format!("a key-value cache of {dtype}: must be f16 or f32")));
         }
-        Sequence::new(self.clone(), CacheShape { slots: 1, context }, dtype, options.chunk, progress)
+        Sequence::new(self.clone(), CacheShape { slots: 1, context }, dtype, options, progress)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::engine::Engine;
+use super::engine::{Engine, Options};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::Progress;
@@ -10,6 +10,7 @@ use crate::gpu::check::Checked;
 use crate::gpu::profile::{Profile, ProfileOptions};
 use crate::models::Outputs;
 use crate::ops::cache_write::NO_SLOT;
+use crate::plan::passes::set_precision;
 use crate::plan::{Plan, Request};
 use crate::session::pages::{CacheShape, PagePool};
 use crate::session::{Device, GraphSession};
@@ -54,12 +55,20 @@ pub(super) enum Wanted<'a> {
 }
 
 impl Sequence {
-    pub(super) fn new(engine: Engine, cache: CacheShape, dtype: DType, chunk: usize, progress: Progress<'_>) -> Result<Self> {
-        let (graph, passes) = engine.model().graph(&cache, dtype)?;
+    pub(super) fn new(
+        engine: Engine,
+        cache: CacheShape,
+        dtype: DType,
+        options: &Options,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
+        let (mut graph, mut passes) = engine.model().graph(&cache, dtype)?;
+        passes.push(("set-precision", set_precision(&mut graph, options.precision)?));
         let graph = Arc::new(graph);
         let mut session = GraphSession::new(engine.device(), graph.clone(), engine.weights().cloned())?;
         session.prepare(&request(1, 1, &[Outputs::BEST]), progress)?;
         let pool = PagePool::new(cache);
+        let chunk = options.chunk;
         Ok(Sequence { engine, session, graph, passes, cache, pool, tokens: Vec::new(), chunk, observer: None, ahead: None })
     }
 

@@ -30,7 +30,7 @@ pub use trial::Fill;
 pub use weights::{Progress, WeightStore};
 
 use crate::error::{Error, Result};
-use crate::kernel::caps::Width;
+use crate::kernel::caps::{Cooperative, Width};
 use crate::kernel::{Caps, Kernel};
 use crate::plan::Choices;
 
@@ -169,8 +169,20 @@ fn caps(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Feature
         uniform_align: limits.min_uniform_buffer_offset_alignment,
         max_grid: limits.max_compute_workgroups_per_dimension,
         subgroup,
+        half: features.contains(wgpu::Features::SHADER_F16),
+        cooperative: Cooperative::default(),
         width: if info.device_type == wgpu::DeviceType::Cpu { Width::Narrow } else { Width::Wide },
     }
+}
+
+/// The sizes of matrices that kernels can use, of those that an adapter lists.
+fn cooperative(listed: &[wgpu::CooperativeMatrixProperties]) -> Cooperative {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let has = |size: u32, ab_type| {
+        let fits = |p: &wgpu::CooperativeMatrixProperties| [p.m_size, p.n_size, p.k_size] == [size; 3];
+        listed.iter().any(|p| fits(p) && p.ab_type == ab_type && p.cr_type == F32)
+    };
+    Cooperative { half: [16, 8].into_iter().find(|n| has(*n, F16)), float: Some(8).filter(|n| has(*n, F32)) }
 }
 
 impl Gpu {
@@ -180,13 +192,39 @@ impl Gpu {
     /// [`Error::NoDevice`] saying what was looked for, what was found and what to do; [`Error::Device`] when the
     /// driver refuses to open it.
     pub fn open(choice: &DeviceChoice) -> Result<Self> {
+        Self::open_with(choice, false)
+    }
+
+    /// Opens a device with what wgpu calls experimental and kernels exist for: the matrices that its subgroups multiply together
+    /// ([`Caps::cooperative`]). No software device has these, so that this crate's tests compile such kernels and never run
+    /// them: check a model on the device first.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub fn open_experimental(choice: &DeviceChoice) -> Result<Self> {
+        Self::open_with(choice, true)
+    }
+
+    fn open_with(choice: &DeviceChoice, experimental: bool) -> Result<Self> {
         let adapters = adapters();
         let found = described(&adapters);
-        let chosen = choose(choice, &found)?;
+        let mut chosen = choose(choice, &found)?;
         let adapter = &adapters[chosen.index];
+        let mut features = WANTED;
+        let mut token = wgpu::ExperimentalFeatures::disabled();
+        if experimental && adapter.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+            chosen.caps.cooperative = cooperative(&adapter.cooperative_matrix_properties());
+            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            // SAFETY: the token accepts that wgpu's checks of experimental features may be incomplete. Of these only cooperative
+            // matrices are asked for, where the caller did, and used by kernels of this crate in sizes that the adapter lists.
+            #[allow(unsafe_code)]
+            let enabled = unsafe { wgpu::ExperimentalFeatures::enabled() };
+            token = enabled;
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wavelane"),
-            required_features: adapter.features() & WANTED,
+            required_features: adapter.features() & features,
+            experimental_features: token,
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -197,7 +235,7 @@ impl Gpu {
     }
 
     /// Runs on a device that the host application owns. The device should have been requested with the adapter's
-    /// limits, and with `wgpu::Features::SUBGROUP` where the adapter has it; what it lacks is not used.
+    /// limits, and with `wgpu::Features::SUBGROUP` and `SHADER_F16` where the adapter has them; what it lacks is not used.
     ///
     /// # Errors
     /// [`Error::NoDevice`] when its limits are below what plain kernels need.

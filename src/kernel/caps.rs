@@ -14,6 +14,17 @@ pub enum Width {
     Narrow,
 }
 
+/// The size of square matrices that a subgroup multiplies together, by the type of their elements; sums are in f32. Nothing
+/// where there are none, or none that may be relied on: no software device has them, so that kernels on them are proven on a
+/// device itself or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cooperative {
+    /// Of f16: 8 or 16.
+    pub half: Option<u32>,
+    /// Of f32: 8.
+    pub float: Option<u32>,
+}
+
 /// A way to look at a device: as what it is, or as a lesser one, whose kernels run on it too.
 ///
 /// Every choice of kernels depends on [`Caps`] alone, so the views of a device lead to every kernel that it could use instead.
@@ -23,12 +34,18 @@ pub struct View {
     pub width: Width,
     /// Whether kernels may use subgroups, where the device has them.
     pub subgroups: bool,
+    /// Whether kernels may compute in f16, where the device can.
+    pub half: bool,
+    /// Whether subgroups may multiply matrices together, where the device has such.
+    pub matrices: bool,
 }
 
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = if self.width == Width::Wide { "wide" } else { "narrow" };
-        write!(f, "{width}{}", if self.subgroups { "" } else { " without subgroups" })
+        f.write_str(width)?;
+        let parts = [(self.subgroups, "subgroups"), (self.half, "f16"), (self.matrices, "matrices")];
+        parts.iter().filter(|(has, _)| *has).try_for_each(|(_, part)| write!(f, "+{part}"))
     }
 }
 
@@ -47,6 +64,10 @@ pub struct Caps {
     pub max_grid: u32,
     /// Smallest and largest subgroup size, where subgroup operations exist.
     pub subgroup: Option<(u32, u32)>,
+    /// Whether shaders may compute in f16.
+    pub half: bool,
+    /// Matrices that subgroups multiply together.
+    pub cooperative: Cooperative,
     /// Which family of kernels suits.
     pub width: Width,
 }
@@ -61,20 +82,41 @@ impl Caps {
             uniform_align: 256,
             max_grid: 65535,
             subgroup: None,
+            half: false,
+            cooperative: Cooperative::default(),
             width: Width::Wide,
         }
+    }
+
+    /// Subgroups of a workgroup of `lanes`: the fewest and the most, where every workgroup is whole subgroups.
+    pub fn subgroups_of(&self, lanes: u32) -> Option<(u32, u32)> {
+        let (min, max) = self.subgroup.filter(|(min, max)| *min > 0 && lanes.is_multiple_of(*max))?;
+        Some((lanes / max, lanes / min))
     }
 
     /// The views of the device, as itself first, then by how little they give up.
     pub fn views(&self) -> Vec<View> {
         let other = if self.width == Width::Wide { Width::Narrow } else { Width::Wide };
-        let all = [self.width, other].map(|width| [true, false].map(|subgroups| View { width, subgroups }));
-        all.into_iter().flatten().filter(|view| self.subgroup.is_some() || !view.subgroups).collect()
+        let has = [self.subgroup.is_some(), self.half, self.cooperative != Cooperative::default()];
+        let mut views = Vec::new();
+        for width in [self.width, other] {
+            // A bit for each part that is given up.
+            let mut given_up: Vec<u32> = (0..8).filter(|up: &u32| (0..3).all(|i| has[i] || up >> i & 1 == 0)).collect();
+            given_up.sort_by_key(|up| (up.count_ones(), std::cmp::Reverse(*up)));
+            let view = |up: u32| {
+                let [subgroups, half, matrices] = [0, 1, 2].map(|i| has[i] && up >> i & 1 == 0);
+                View { width, subgroups, half, matrices }
+            };
+            views.extend(given_up.into_iter().map(view));
+        }
+        views
     }
 
     /// The device under one of its views.
     pub fn seen_as(&self, view: View) -> Caps {
-        Caps { width: view.width, subgroup: self.subgroup.filter(|_| view.subgroups), ..self.clone() }
+        let cooperative = if view.matrices { self.cooperative } else { Cooperative::default() };
+        let subgroup = self.subgroup.filter(|_| view.subgroups);
+        Caps { width: view.width, subgroup, half: self.half && view.half, cooperative, ..self.clone() }
     }
 
     /// Whether every subgroup has at least `lanes` invocations.

@@ -51,6 +51,8 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "conv",
     "conv/f32",
     "conv/i32",
+    "conv/inside_each",
+    "conv/inside_kept",
     "conv/pointwise",
     "conv/pointwise_scalars",
     "conv/runs_quads",
@@ -74,6 +76,9 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "conv_transpose",
     "conv_windows",
     "conv_winograd",
+    "cooperative/float_8",
+    "cooperative/half_16",
+    "cooperative/half_8",
     "cumulative",
     "deform_columns",
     "dense_attention",
@@ -118,10 +123,12 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "load/quads",
     "load/x_broadcast",
     "load/x_broadcast_normed",
+    "load/x_bytes",
     "load/x_quads",
     "load/x_quads_normed",
     "load/x_scalars",
     "mat_mul",
+    "mat_mul_cooperative",
     "mat_mul_decode",
     "mat_mul_pairs",
     "mat_mul_rows",
@@ -143,6 +150,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "pool_max_runs",
     "pool_sum",
     "product/float",
+    "product/half",
     "product/int",
     "product/left_quads",
     "product/left_scalars",
@@ -155,13 +163,16 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "product/right_scalars",
     "product/rows",
     "product/rows_broadcast",
-    "quantize_rows",
-    "quantized_mat_mul",
     "product/scaled",
     "product/store",
     "product/tiles",
+    "product/totals_float",
+    "product/totals_half",
+    "quantize_rows",
+    "quantized_mat_mul",
     "random",
     "reduce",
+    "reduce/own",
     "reduce/subgroup",
     "reduce/workgroup",
     "resample",
@@ -175,6 +186,8 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "scatter_nd_pick",
     "scatter_nd_walk",
     "softmax",
+    "sums/paired",
+    "sums/single",
     "top_k",
     "view",
 ];
@@ -228,8 +241,15 @@ pub fn link(kernel: &Kernel) -> Result<String> {
 /// The directives that must stand before everything else, for what the text makes use of.
 fn extensions(text: &str) -> String {
     let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-    let half = |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "f16");
-    if code.into_iter().any(half) { "enable f16;\n".into() } else { String::new() }
+    let words: BTreeSet<&str> = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+    let mut enabled = String::new();
+    if words.contains("f16") {
+        enabled += "enable f16;\n";
+    }
+    if words.iter().any(|word| word.starts_with("coop_mat")) {
+        enabled += "enable wgpu_cooperative_matrix;\n";
+    }
+    enabled
 }
 
 /// The functions and structures of a library file, each with what stands before it: its comment, its constants.

@@ -1,11 +1,11 @@
 //! Matrix product of quantised activations with a quantised weight, in integers within each group.
 
-use super::mat_mul::{Choice, lower_product, products, shared_lanes, spans};
+use super::mat_mul::{choose_of_bytes, lower_product, products};
 use super::tail::{self, Applied};
 use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Expr, Kernel};
+use crate::kernel::Expr;
 use crate::quant::GROUP;
 use crate::shape::{Dim, TensorType};
 use crate::tensor::{Tensor, Weight};
@@ -78,12 +78,13 @@ impl Rule for QuantizedMatMul {
         let (bytes, scales, weight) = (inputs[0].tensor()?, inputs[1].tensor()?, inputs[2].weight()?);
         let shape = self.out_shape(scales, weight);
         let tail = Applied::new(&self.tail, &inputs[3..], &shape, shape.len() - 1)?;
-        let sums = products(&activations(bytes, scales)?, weight, |product| product)?;
+        let sums = products(&activations(bytes, scales)?, weight, |x, w| x * w)?;
         let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums).float());
         Ok(vec![Tensor::f32(&shape, values.collect())?])
     }
 
-    /// Sums of codes by bytes are exact. What is rounded are, per group or half of one, `scale * sum` and for some formats
+    /// Sums of codes by bytes are exact where integers are multiplied; where floats are, four roundings more make the two operands
+    /// of a product. What is rounded are, per group or half of one, `scale * sum` and for some formats
     /// `offset * sum of bytes`; no offset passes eight times the row's largest weight. The sum over groups is [`sum_error`] of the
     /// magnitudes; the tail passes it on.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
@@ -91,10 +92,10 @@ impl Rule for QuantizedMatMul {
         let shape = self.out_shape(scales, weight);
         let tail = Applied::new(&self.tail, &inputs[3..], &shape, shape.len() - 1)?;
         let x = activations(bytes, scales)?;
-        let sums = products(&x, weight, |product| product)?;
-        let magnitudes = products(&x, weight, f32::abs)?;
+        let sums = products(&x, weight, |x, w| x * w)?;
+        let magnitudes = products(&x, weight, |x, w| (x * w).abs())?;
         let offsets = offset_magnitudes(&x, weight)?;
-        let error = sum_error(weight.columns() + 3);
+        let error = sum_error(weight.columns() + 4);
         let offset_error = 4.0 * ROUNDING + sum_error(weight.columns() / GROUP);
         let errors: Vec<f32> = magnitudes.iter().zip(&offsets).map(|(m, o)| error * m + offset_error * o).collect();
         let each = sums.chunks_exact(self.sums()).zip(errors.chunks_exact(self.sums()));
@@ -102,16 +103,9 @@ impl Rule for QuantizedMatMul {
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
-        let weight = cx.weight(2)?;
-        let tokens = cx.inputs[1].rows();
-        // Sums of eight tokens and four rows fit the registers that a GPU has for several workgroups at once.
-        let (rows, cols) = (4, tokens.next_power_of_two().min(8));
-        let (span, spans) = spans(&weight);
-        let kernel = Kernel::new("quantized_mat_mul").provider(weight.provider()).provider(span);
-        let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
-        let choice = Choice::plain(cx.reduction(kernel, shared_lanes(cx, spans)), rows, cols);
-        let left = cx.inputs[..2].to_vec();
-        lower_product(cx, &choice, &left, 2, self.sums(), &self.tail, 3)
+        let (bytes, scales) = (cx.inputs[0].clone(), cx.inputs[1].clone());
+        let choice = choose_of_bytes(cx, &cx.weight(2)?, scales.rows(), self.paired, scales.value);
+        lower_product(cx, &choice, &bytes, 2, self.sums(), &self.tail, 3)
     }
 
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {

@@ -39,12 +39,24 @@ impl Device {
     /// # Errors
     /// As [`Device::open`].
     pub fn open_with(name: Option<&str>, budget: Budget) -> Result<Self> {
+        Self::open_by(name, budget, Gpu::open)
+    }
+
+    /// Like [`Device::open_with`], with what [`Gpu::open_experimental`] adds.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_experimental(name: Option<&str>, budget: Budget) -> Result<Self> {
+        Self::open_by(name, budget, Gpu::open_experimental)
+    }
+
+    fn open_by(name: Option<&str>, budget: Budget, open: fn(&DeviceChoice) -> Result<Gpu>) -> Result<Self> {
         let choice = match name {
             None => DeviceChoice::Best,
             Some("cpu") => return Ok(Device::Cpu),
             Some(name) => name.parse().map_or_else(|_| DeviceChoice::Name(name.into()), DeviceChoice::Index),
         };
-        let gpu = Gpu::open(&choice)?;
+        let gpu = open(&choice)?;
         let record = match cache_folder() {
             Some(folder) => Record::open(&folder, gpu.info(), budget),
             None => Record::new(budget),

@@ -9,8 +9,10 @@ use wavelane::formats::Gguf;
 use wavelane::generate::{Engine, Options};
 use wavelane::gpu::{Runner, WeightStore};
 use wavelane::graph::Origin;
+use wavelane::kernel::caps::Width;
 use wavelane::models::{LanguageModel, Outputs};
 use wavelane::plan::Request;
+use wavelane::plan::passes::Precision;
 use wavelane::session::Device;
 use wavelane::session::pages::CacheShape;
 use wavelane::shape::Symbols;
@@ -48,6 +50,25 @@ fn every_format_runs_a_model_beside_the_reference() {
             // Each step checks at least the nodes of two layers.
             assert!(*steps.lock().unwrap() > 2 * 2 * 10, "{dtype}: {} steps were checked", steps.lock().unwrap());
         }
+    }
+}
+
+/// Both families of kernels, each node beside the reference in the same numbers.
+#[test]
+fn every_precision_runs_a_model_beside_the_reference() {
+    let ids: Vec<u32> = (0..37).map(|i| i * 11 % 257).collect();
+    let tiny = Tiny { dtype: DType::Q8_0, ..Tiny::default() };
+    for (gpu, width) in devices::open().iter().flat_map(|gpu| [Width::Wide, Width::Narrow].map(|width| (gpu.clone(), width))) {
+        let engine = engine(&tiny, Device::Gpu(gpu.with_caps(|c| c.width = width)));
+        let scored = |precision| {
+            let options = Options { chunk: 32, precision, ..Options::default() };
+            let mut sequence = engine.sequence(&options).unwrap();
+            sequence.check(|_| {});
+            sequence.score(&ids, 0, &mut |_| {}).unwrap_or_else(|e| panic!("{precision:?}, {width:?}: {e}")).nll
+        };
+        let [float, half, bytes] = [Precision::F32, Precision::F16, Precision::Int8].map(scored);
+        assert_ne!(float, bytes);
+        assert_eq!(float != half, width == Width::Wide && gpu.info().caps.half, "f16 is used where it is there");
     }
 }
 

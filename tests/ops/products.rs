@@ -1,12 +1,13 @@
 //! Products with weights and embedding lookups, for every weight format.
 
 use wavelane::dtype::DType;
+use wavelane::gpu::Gpu;
 use wavelane::kernel::Expr;
 use wavelane::kernel::expr::Function;
 use wavelane::ops::{Embed, MatMul, QuantizeRows, QuantizedMatMul, RmsNorm};
 use wavelane::tensor::Tensor;
 
-use crate::harness::{Case, Operand, check, check_with, ids, input, vector, weight};
+use crate::harness::{Case, Operand, check, check_with, devices, ids, input, vector, weight};
 use crate::random::Numbers;
 
 /// `[T, N]` that hurt: single, odd, prime, tiles (32 and 64 by 128) and one more.
@@ -33,6 +34,28 @@ fn products_of_every_format_match_the_reference() {
         }
         check(&cases);
     }
+}
+
+/// In f16 where the device has it, whose tolerance follows from its eleven bits.
+#[test]
+fn products_that_may_round_to_half_match_the_reference() {
+    let mut cases = Vec::new();
+    for dtype in [DType::F32, DType::F16, DType::Q4_0, DType::Q6_K] {
+        for (t, n, k) in [(1, 5, 256), (9, 66, 256), (33, 130, 768), (65, 129, 256), (64, 1, 512)] {
+            let operands = vec![input(&[t, k], 1), weight(dtype, n, k, 2)];
+            cases.push(Case::new(format!("half {dtype} T={t} N={n} K={k}"), MatMul { half: true, ..MatMul::plain() }, operands));
+        }
+    }
+    let operands = vec![input(&[70, 33], 1), weight(DType::F32, 66, 33, 2), vector(33, 3)];
+    let norm = Some(RmsNorm { epsilon: 1e-5 });
+    cases.push(Case::new(
+        "half, norm, pairs",
+        MatMul { norm, paired: true, half: true, tail: Expr::sum(Expr::operand(0), Expr::operand(1)) },
+        operands,
+    ));
+    check(&cases);
+    let half = |gpu: &Gpu| gpu.info().caps.half && gpu.info().name.contains("llvmpipe");
+    assert!(!cases.is_empty() && devices().iter().any(half), "no device ran these products in f16");
 }
 
 /// From 2048 rows on, a workgroup takes more of them.
@@ -84,12 +107,12 @@ fn products_of_quantised_rows_match_the_reference() {
     let mut cases = Vec::new();
     for dtype in DType::WEIGHTS.into_iter().filter(|dtype| dtype.block().0 > 1) {
         let depths: &[usize] = if dtype.block().0 == 32 { &[32, 96, 544] } else { &[256, 768] };
-        for (i, (t, n)) in [(1, 1), (1, 7), (2, 65), (5, 13), (9, 66)].into_iter().enumerate() {
+        for (i, (t, n)) in [(1, 1), (1, 7), (2, 65), (5, 13), (9, 66), (70, 129)].into_iter().enumerate() {
             let k = depths[i % depths.len()];
             cases.push(quantised(dtype, t, n, k, false));
         }
     }
-    cases.extend([1, 3].map(|t| quantised(DType::Q4_1, t, 34, 96, true)));
+    cases.extend([1, 3, 33].map(|t| quantised(DType::Q4_1, t, 34, 96, true)));
     check(&cases);
     // A row for more lanes than the smallest subgroup has, and subgroups that may be larger.
     let wide: Vec<Case> = [DType::Q4_0, DType::Q4_K].map(|dtype| quantised(dtype, 1, 5, 4096, false)).into();
@@ -144,7 +167,7 @@ fn tails_are_applied_to_every_sum() {
     check(&cases);
 }
 
-/// Norms before, pairs after, both: by themselves for one token where the kernel does it, in steps elsewhere.
+/// Norms before, pairs after, both: within the kernel where it does it, in steps elsewhere.
 #[test]
 fn norms_and_pairs_are_part_of_the_product() {
     let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
@@ -153,7 +176,7 @@ fn norms_and_pairs_are_part_of_the_product() {
     for (norm, paired) in [(true, false), (false, true), (true, true)] {
         let tail = if paired { gate.clone() } else { Expr::operand(0) };
         let norm = norm.then_some(RmsNorm { epsilon: 1e-5 });
-        let op = MatMul { norm: norm.clone(), paired, tail };
+        let op = MatMul { norm: norm.clone(), paired, tail, ..MatMul::plain() };
         for (dtype, k) in [(DType::Q4_1, 96), (DType::F32, 33), (DType::F16, 64), (DType::Q6_K, 256)] {
             for (t, n) in [(1, 1), (1, 17), (1, 70), (2, 33), (9, 66), (67, 64)] {
                 let rows = n * op.sums();
@@ -172,6 +195,13 @@ fn norms_and_pairs_are_part_of_the_product() {
         let operands = vec![input(&[t, 64], 1), weight(DType::Q8_0, 60, 64, 2), input(&[t, 30], 3), input(&[30], 4)];
         let op = MatMul { paired: true, tail: with(3), ..MatMul::plain() };
         cases.push(Case::new(format!("pairs with a longer tail T={t}"), op, operands));
+    }
+    // Rows of which a workgroup takes more, and more groups than it has lanes.
+    for (paired, dtype, n, k) in [(false, DType::Q8_0, 2049, 96), (true, DType::Q4_K, 1025, 256), (true, DType::Q4_0, 3, 4128)] {
+        let norm = Some(RmsNorm { epsilon: 1e-5 });
+        let op = MatMul { norm, paired, half: false, tail: if paired { gate.clone() } else { Expr::operand(0) } };
+        let operands = vec![input(&[1, k], 5), weight(dtype, n * op.sums(), k, 6), vector(k, 7)];
+        cases.push(Case::new(format!("norm paired {paired} {dtype} T=1 N={n} K={k}"), op, operands));
     }
     check(&cases);
     let tall: Vec<Case> = cases.into_iter().filter(|c| c.name.contains("N=70")).collect();

@@ -64,7 +64,7 @@ fn norms_and_pairs_are_kept() {
     let w = model.0.weight("w", blocks(DType::Q4_1, 6));
     let gain = model.weight(&[K], 4);
     let tail = Expr::product(Expr::operand(0), Expr::operand(1));
-    let op = MatMul { norm: Some(RmsNorm { epsilon: 1e-5 }), paired: true, tail };
+    let op = MatMul { norm: Some(RmsNorm { epsilon: 1e-5 }), paired: true, tail, ..MatMul::plain() };
     let out = model.node(op, &[x, w, gain]);
     let before = model.finish(out);
     let mut after = before.clone();

@@ -49,7 +49,7 @@ pub fn graphs() -> Vec<Graph> {
     }
     for (norm, paired) in [(true, false), (false, true), (true, true)] {
         let tail = if paired { tails[1].clone() } else { Expr::operand(0) };
-        let op = MatMul { norm: norm.then_some(RmsNorm { epsilon: 1e-5 }), paired, tail };
+        let op = MatMul { norm: norm.then_some(RmsNorm { epsilon: 1e-5 }), paired, tail, ..MatMul::plain() };
         for (k, t) in [(33, 1), (64, 1), (64, 3), (64, 70)] {
             graphs.push(one(op.clone(), |b| {
                 let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(DType::F32, 80, k))];
@@ -58,6 +58,10 @@ pub fn graphs() -> Vec<Graph> {
                 ids
             }));
         }
+    }
+    for (dtype, k, t) in [(DType::F32, 33, 70), (DType::Q4_0, 64, 20), (DType::Q6_K, 256, 70)] {
+        let op = MatMul { half: true, ..MatMul::plain() };
+        graphs.push(one(op, |b| vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, 80, k))]));
     }
     for pairing in [Pairing::Interleaved, Pairing::Halves] {
         graphs.push(one(Rope { head_dim: 64, dim: 32, pairing }, |b| {

@@ -249,7 +249,11 @@ fn tiles(g: &Geometry, across: u32, down: u32) -> Kernel {
     let kernel = kernel.provider("conv/window");
     match whole {
         true => kernel.provider("conv/tiles_by_tap"),
-        false => kernel.provider("conv/tiles_flat").provider(weights(g)),
+        false => {
+            // Bits of the taps of a channel and of 15 more.
+            let inside = if g.taps() <= 17 { "conv/inside_kept" } else { "conv/inside_each" };
+            kernel.provider("conv/tiles_flat").provider(inside).provider(weights(g))
+        }
     }
 }
 

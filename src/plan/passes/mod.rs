@@ -14,6 +14,7 @@ mod fuse_packing;
 mod fuse_tails;
 mod inline_constants;
 mod merge;
+mod precision;
 mod quantize_activations;
 mod recognise_attention;
 mod recognise_functions;
@@ -22,6 +23,7 @@ mod recognise_softmax;
 mod rows;
 mod sink_reshapes;
 
+pub use precision::{Precision, set_precision};
 pub use quantize_activations::quantize_activations;
 
 use crate::error::{Error, Result};

@@ -1,17 +1,18 @@
 //! Matrix product with a weight, whatever its element type, with a fused norm before it and a fused elementwise tail.
 
+mod kernels;
+
 use std::borrow::Cow;
 
 use rayon::prelude::*;
 
+use self::kernels::choose;
+pub(super) use self::kernels::{Choice, choose_of_bytes};
 use super::tail::{self, Applied};
 use super::{BatchMatMul, Input, Lowering, Operand, RmsNorm, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::caps::Width;
 use crate::kernel::{Dispatch, Expr, Kernel, LINEAR_WORKGROUP, Tail, linear_grid};
-use crate::ops::lowering::PackedWeight;
-use crate::quant::GROUP;
 use crate::shape::{Dim, TensorType};
 use crate::tensor::{Tensor, Weight};
 
@@ -26,6 +27,8 @@ pub struct MatMul {
     /// Whether the weight is `[2 N, K]` and its rows 2n and 2n + 1 make two sums for output n, operands 0 and 1 of the tail:
     /// a gated unit in one product (Shazeer 2020, arXiv:2002.05202).
     pub paired: bool,
+    /// Whether operands may be rounded to f16, and up to 16 products at a time summed in it.
+    pub half: bool,
     /// What is applied to each sum (its operand 0) before it is stored.
     pub tail: Expr,
 }
@@ -33,7 +36,7 @@ pub struct MatMul {
 impl MatMul {
     /// A product without a norm or a tail.
     pub fn plain() -> Self {
-        MatMul { norm: None, paired: false, tail: Expr::operand(0) }
+        MatMul { norm: None, paired: false, half: false, tail: Expr::operand(0) }
     }
 
     /// The operands before those of the tail.
@@ -90,24 +93,26 @@ impl Rule for MatMul {
         let (x, weight) = (self.left(&inputs)?, inputs[1].weight()?);
         let shape = self.out_shape(&x, weight);
         let tail = Applied::new(&self.tail, &inputs[self.own_operands()..], &shape, shape.len() - 1)?;
-        let sums = products(&x, weight, |product| product)?;
+        let sums = products(&x, weight, |x, w| x * w)?;
         let values = sums.chunks_exact(self.sums()).enumerate().map(|(i, sums)| tail.value_of(i, sums).float());
         Ok(vec![Tensor::f32(&shape, values.collect())?])
     }
 
     /// The error of a sum of K products is [`sum_error`] of the sum of their magnitudes (three roundings more for
-    /// dequantising, two for a norm whose factor comes after the sum, which adds its own error); the tail passes it on.
+    /// dequantising, two for a norm whose factor comes after the sum, which adds its own error), with that of [`half_error`]
+    /// where products may be in f16; the tail passes it on.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let (x, weight) = (self.left(inputs)?, inputs[1].weight()?);
         let shape = self.out_shape(&x, weight);
         let tail = Applied::new(&self.tail, &inputs[self.own_operands()..], &shape, shape.len() - 1)?;
-        let sums = products(&x, weight, |product| product)?;
-        let magnitudes = products(&x, weight, f32::abs)?;
-        let error = match self.norm {
+        let sums = products(&x, weight, |x, w| x * w)?;
+        let relative = match self.norm {
             Some(_) => sum_error(weight.columns() + 5) + RmsNorm::relative_error(weight.columns()),
             None => sum_error(weight.columns() + 3),
         };
-        let errors: Vec<f32> = magnitudes.iter().map(|m| error * m).collect();
+        let half = self.half;
+        let error = |x: f32, w: f32| relative * (x * w).abs() + if half { half_error(x, w) } else { 0.0 };
+        let errors = products(&x, weight, error)?;
         let each = sums.chunks_exact(self.sums()).zip(errors.chunks_exact(self.sums()));
         Ok(vec![Tolerance::Absolute(each.enumerate().map(|(i, (sums, errors))| tail.bound_of(i, sums, errors)).collect())])
     }
@@ -119,7 +124,7 @@ impl Rule for MatMul {
             x = cx.scratch(DType::F32, &[x.rows(), x.columns()]);
             cx.emit(norm.dispatch(cx, &cx.inputs[0], &cx.inputs[2], &x));
         }
-        lower_product(cx, &choice, &[x], 1, self.sums(), &self.tail, self.own_operands())
+        lower_product(cx, &choice, &x, 1, self.sums(), &self.tail, self.own_operands())
     }
 
     fn halved(&self, inputs: &[Vec<usize>], output: &[usize]) -> Option<Vec<Vec<usize>>> {
@@ -135,12 +140,12 @@ impl Rule for MatMul {
     }
 }
 
-/// Emits the product of the operands `left` with the weight, which is the input `at`, and applies `tail` to every `sums` sums
+/// Emits the product of the rows `x` with the weight, which is the input `at`, and applies `tail` to every `sums` sums
 /// beside each other; its operands are the inputs from `others` on.
 pub(super) fn lower_product(
     cx: &mut Lowering<'_>,
     choice: &Choice,
-    left: &[Operand],
+    x: &Operand,
     at: usize,
     sums: usize,
     tail: &Expr,
@@ -150,28 +155,15 @@ pub(super) fn lower_product(
     let others = &cx.inputs[others..];
     let tail = tail::lower_given(tail, sums as u32, others, &out, out.shape.len() - 1)?;
     if sums == 1 || choice.pairs {
-        return multiply(cx, choice, left, at, &out, tail, others);
+        return multiply(cx, choice, x, at, &out, tail, others);
     }
     let parts = cx.scratch(DType::F32, &[out.rows(), cx.inputs[at].rows()]);
-    multiply(cx, choice, left, at, &parts, Expr::operand(0).into(), &[])?;
+    multiply(cx, choice, x, at, &parts, Expr::operand(0).into(), &[])?;
     let grid = linear_grid(out.len().div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
     let params = vec![out.len() as u32, out.columns() as u32];
     let dispatch = Dispatch::new(Kernel::new("mat_mul_pairs").tail(tail), params, grid);
     cx.emit(tail::bind(dispatch.read(parts.value).write(out.value), others));
     Ok(())
-}
-
-/// Tokens from which on a narrow device decodes a weight before it multiplies: decoding writes and reads four bytes a weight, for
-/// which the kernel of plain products is twice as fast as the one that decodes for every eight tokens.
-const MANY: usize = 64;
-/// Bytes of the largest weight that is decoded as a whole.
-const DECODED: usize = 64 << 20;
-
-/// Whether the weight is decoded before it is multiplied.
-fn decodes(cx: &Lowering<'_>, weight: &PackedWeight<'_>, tokens: usize) -> bool {
-    let bytes = weight.operand.len().saturating_mul(4);
-    let one = weight.operand.chunks.len() == 1 && weight.operand.columns().is_multiple_of(4);
-    cx.caps.width == Width::Narrow && tokens >= MANY && one && bytes <= DECODED && bytes as u64 <= cx.caps.max_binding
 }
 
 /// Emits the decoding of the weight, and the plain product with it.
@@ -203,14 +195,14 @@ fn emit_decoding(cx: &mut Lowering<'_>) -> Result<Operand> {
 fn multiply(
     cx: &mut Lowering<'_>,
     choice: &Choice,
-    left: &[Operand],
+    x: &Operand,
     at: usize,
     out: &Operand,
     tail: Tail,
     others: &[Operand],
 ) -> Result<()> {
     if choice.decoded {
-        return emit_decoded(cx, &left[0], out, tail, others);
+        return emit_decoded(cx, x, out, tail, others);
     }
     let weight = cx.weight(at)?;
     let (tokens, columns) = (out.rows(), weight.operand.columns());
@@ -224,9 +216,12 @@ fn multiply(
         }
         params.extend(choice.norm.as_ref().map(|(norm, _)| norm.epsilon.to_bits()));
         let dispatch = Dispatch::new(choice.kernel.clone().tail(tail.clone()), params, [across as u32, down as u32, 1]);
-        let mut dispatch = left.iter().fold(dispatch, |d, operand| d.read(operand.value)).write(out.value);
+        let mut dispatch = dispatch.read(x.value).write(out.value);
         if let Some((_, gain)) = choice.norm {
             dispatch = dispatch.constant(gain);
+        }
+        if let Some(scales) = choice.scales {
+            dispatch = dispatch.read(scales);
         }
         dispatches.push(tail::bind(dispatch.weight(weight.operand.value, chunk, weight.planes()), others));
     }
@@ -234,12 +229,20 @@ fn multiply(
     Ok(())
 }
 
-/// `sum_k f(x[t, k] * weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
-pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Sync) -> Result<Vec<f32>> {
+/// What a product in f16 may be off besides, in a sum of 16: both operands and up to 17 sums are rounded to 11 bits, and either
+/// operand or the sum may become zero below the normal numbers.
+fn half_error(x: f32, w: f32) -> f32 {
+    const ROUNDING: f32 = 1.0 / 2048.0;
+    const LEAST: f32 = 1.0 / 16384.0;
+    19.0 * ROUNDING * (x * w).abs() + LEAST * (x.abs() + w.abs() + 1.0)
+}
+
+/// `sum_k f(x[t, k], weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
+pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Vec<f32>> {
     let (k, n) = (weight.columns(), weight.rows());
     let tokens = x.len() / k.max(1);
     let x = x.as_f32()?;
-    let sum = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + f(x * w));
+    let sum = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + f(*x, *w));
     let mut by_row = vec![0.0; tokens * n];
     by_row.par_chunks_mut(tokens.max(1)).enumerate().try_for_each_init(
         || vec![0.0; k],
@@ -254,97 +257,4 @@ pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32) -> f32 + Syn
         values.iter().enumerate().for_each(|(t, v)| out[t * n + row] = *v);
     }
     Ok(out)
-}
-
-/// A kernel and what one of its workgroups covers.
-pub(super) struct Choice {
-    pub kernel: Kernel,
-    /// Rows of the weight.
-    pub rows: usize,
-    pub tokens: usize,
-    /// The norm that the kernel does by itself, and the value of its gain.
-    pub norm: Option<(RmsNorm, usize)>,
-    /// Whether the kernel makes outputs of pairs by itself.
-    pub pairs: bool,
-    /// Whether the weight is decoded first, for a plain product instead of the kernel.
-    pub decoded: bool,
-}
-
-impl Choice {
-    /// A kernel that only multiplies.
-    pub fn plain(kernel: Kernel, rows: usize, tokens: usize) -> Self {
-        Choice { kernel, rows, tokens, norm: None, pairs: false, decoded: false }
-    }
-}
-
-/// What a lane takes of a weight's row at a time, by the provider that loads it, and how many of these a row has.
-pub(super) fn spans(weight: &PackedWeight<'_>) -> (&'static str, usize) {
-    match weight.format.shares_scales() && weight.groups.is_multiple_of(2) {
-        true => ("load/pairs", weight.groups / 2),
-        false => ("load/groups", weight.groups),
-    }
-}
-
-/// Lanes that share `n` pieces of a row: as many as there are, up to a whole subgroup, so that none of its lanes idle.
-pub(super) fn shared_lanes(cx: &Lowering<'_>, n: usize) -> u32 {
-    let subgroup = cx.caps.subgroup.map_or(32, |(_, max)| max.clamp(32, 64));
-    (n.next_power_of_two() as u32).clamp(8, subgroup)
-}
-
-/// Chooses the kernel of a product.
-fn choose(op: &MatMul, cx: &Lowering<'_>, weight: &PackedWeight<'_>) -> Choice {
-    let (tokens, k) = (cx.inputs[0].rows(), cx.inputs[0].columns());
-    let whole_groups = k.is_multiple_of(GROUP);
-    let x_provider = if whole_groups { "load/x_quads" } else { "load/x_scalars" };
-    match cx.caps.width {
-        // Measured on lavapipe: barriers and workgroup memory lose; a lane that owns whole rows wins. For one token four
-        // rows a lane decode a quarter faster than one.
-        Width::Narrow => {
-            let broadcast = whole_groups && cx.caps.subgroup_at_least(8);
-            let x_provider = if broadcast { "load/x_broadcast" } else { x_provider };
-            let kernel = |shader| Kernel::new(shader).provider(weight.provider());
-            if tokens == 1 {
-                // A dispatch costs as much as 300 000 weights there, so norms and pairs are worth having in one.
-                let whole_pairs = weight.operand.chunks.iter().all(|rows| rows.start % 2 + rows.len() % 2 == 0);
-                let fused = whole_groups && (whole_pairs || !op.paired);
-                let x_provider = match x_provider {
-                    "load/x_broadcast" if fused && op.norm.is_some() => "load/x_broadcast_normed",
-                    "load/x_quads" if fused && op.norm.is_some() => "load/x_quads_normed",
-                    plain => plain,
-                };
-                let sums = if fused && op.paired { "mat_vec/paired" } else { "mat_vec/single" };
-                let norm = op.norm.clone().filter(|_| fused).map(|norm| (norm, cx.inputs[2].value));
-                let kernel = kernel("mat_vec_rows").provider(x_provider).provider(sums);
-                return Choice { norm, pairs: fused, ..Choice::plain(kernel, 32, 1) };
-            }
-            let cols = tokens.next_power_of_two().min(8);
-            let kernel = kernel("mat_mul_rows").provider(x_provider).constant("COLS", cols as u32);
-            Choice { decoded: decodes(cx, weight, tokens), ..Choice::plain(kernel, 8, cols) }
-        }
-        // By reasoning: up to eight tokens the weights' bytes bound the time and each should be read once. Activations are
-        // loaded once for four rows, unless too few workgroups were left to fill a device.
-        Width::Wide if tokens == 1 => {
-            let rows = if weight.operand.rows() >= 2048 { 4 } else { 2 };
-            let (span, spans) = spans(weight);
-            let kernel = Kernel::new("mat_vec").provider(weight.provider()).provider(span).provider(x_provider);
-            let kernel = kernel.constant("ROWS", rows as u32);
-            Choice::plain(cx.reduction(kernel, shared_lanes(cx, spans)), rows, 1)
-        }
-        Width::Wide if tokens <= 8 => {
-            let cols = tokens.next_power_of_two();
-            // Four rows of f32 or f16 would take all registers.
-            let rows = if weight.format.quants > 32 && weight.format.unit == GROUP { 2 } else { 4 };
-            let kernel = Kernel::new("mat_vec_few").provider(weight.provider()).provider(x_provider);
-            let kernel = kernel.constant("COLS", cols as u32).constant("ROWS", rows as u32);
-            Choice::plain(cx.reduction(kernel, shared_lanes(cx, weight.groups)), rows, cols)
-        }
-        // By reasoning: few tokens would leave half of a tile of 64 empty.
-        Width::Wide => {
-            let down = if tokens <= 32 { 1 } else { 2 };
-            let kernel = Kernel::new("mat_mul").provider(weight.provider()).provider(x_provider);
-            let kernel = kernel.provider("product/float").provider("product/tiles");
-            let kernel = kernel.constant("ACROSS", 2).constant("DOWN", down);
-            Choice::plain(kernel, 128, 32 * down as usize)
-        }
-    }
 }
