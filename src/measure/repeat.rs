@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Runner, WeightStore};
 use crate::graph::{Graph, GraphBuilder, ValueId};
-use crate::ops::{GatherRows, Op, Reshape};
+use crate::ops::{Embed, GatherRows, Op, Reshape};
 use crate::plan::Request;
 use crate::shape::{Shape, Symbols, TensorType};
 use crate::tensor::example::{Numbers, weight_bytes};
@@ -17,6 +17,8 @@ use crate::tensor::{Tensor, Weight};
 /// Most repetitions of which each takes the result of the one before: products with dense random weights grow some
 /// forty-fold each time and must not overflow.
 const CHAIN: usize = 16;
+/// Rows of the table that operand 0 is taken from.
+const TABLE: usize = 8;
 
 /// An operand after the first.
 #[derive(Clone)]
@@ -49,18 +51,17 @@ pub struct Case {
 /// Times the op, and names the shader that it was lowered to.
 ///
 /// A run holds many repetitions, as nodes of one graph. Where the result has the type of operand 0 it becomes operand 0 of
-/// the next, as in a model; else all start from the same. Operand 0 lies on the device already, and of long
+/// the next, as in a model; else all start from the same. Operand 0 is made on the device from a few indices, and of long
 /// results one row is read back, so that transfers are lost in the run too.
 ///
 /// # Errors
 /// Those of building, planning and running the graph.
 pub fn time(gpu: &Gpu, case: &Case, effort: &Effort) -> Result<(Sample, String)> {
     let weights = case.rest.iter().map(weights).collect::<Result<Vec<_>>>()?;
-    let first = Weight::from_f32(&case.x, &Numbers::new(2).units(case.x.iter().product()))?;
     let store = WeightStore::new(gpu);
     let mut shader = String::new();
     let sample = per_repetition(effort, |n| {
-        let (graph, inputs) = build(case, &first, &weights, n)?;
+        let (graph, inputs) = build(case, &weights, n)?;
         let request = Request { symbols: Symbols::new(), outputs: (0..graph.outputs.len()).collect() };
         let mut runner = Runner::new(gpu, Arc::new(graph), store.clone())?;
         let plan = runner.prepare(&request, &mut |_, _| {})?;
@@ -113,11 +114,14 @@ fn result_shape(case: &Case) -> Result<Vec<usize>> {
 
 /// The graph of `n` repetitions with its inputs. Values that are no results come first and are the same for every `n`, so
 /// that all graphs of a case share their weights.
-fn build(case: &Case, first: &Weight, weights: &[Vec<Weight>], n: usize) -> Result<(Graph, Vec<Tensor>)> {
+fn build(case: &Case, weights: &[Vec<Weight>], n: usize) -> Result<(Graph, Vec<Tensor>)> {
     let mut b = GraphBuilder::new();
-    let first = b.weight("x", first.clone());
-    let mut inputs = vec![Tensor::u32(&[1], vec![0])?];
-    let row = b.input("row", DType::U32, [1.into()]);
+    let [t, columns] = matrix(&case.x);
+    let table = Weight::from_f32(&[TABLE, columns], &Numbers::new(2).units(TABLE * columns))?;
+    let table = b.weight("table", table);
+    let indices = Tensor::u32(&[t], (0..t).map(|i| (i % TABLE) as u32).collect())?;
+    let mut inputs = vec![indices, Tensor::u32(&[1], vec![0])?];
+    let (indices, row) = (b.input("indices", DType::U32, [t.into()]), b.input("row", DType::U32, [1.into()]));
     let mut rest: Vec<Vec<ValueId>> = Vec::new();
     for (i, (operand, weights)) in case.rest.iter().zip(weights).enumerate() {
         rest.push(match operand {
@@ -134,6 +138,8 @@ fn build(case: &Case, first: &Weight, weights: &[Vec<Weight>], n: usize) -> Resu
     }
 
     let result = result_shape(case)?;
+    let rows = b.one("rows", Embed, &[indices, table])?;
+    let first = b.one("x", Reshape { shape: case.x.clone() }, &[rows])?;
     let mut x = first;
     for i in 0..n {
         let operands: Vec<ValueId> = [x].into_iter().chain(rest.iter().map(|turn| turn[i % turn.len()])).collect();
