@@ -33,11 +33,6 @@ struct Params {
 
 const NO_SLOT: u32 = 0xffffffffu;
 
-// What is infinite or no number; comparisons of floats would not tell.
-fn is_odd(x: vec4<f32>) -> vec4<bool> {
-    return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) >= vec4<u32>(0x7f800000u);
-}
-
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let row = workgroup.x * 8u + lane;
@@ -94,27 +89,24 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocatio
             }
             let weight = select(0.0, exp(score - largest), attends);
             total += weight;
-            var lost = false;
-            for (var i = 0u; i < QUADS; i += 8u) {
-                let value = cache_unpack(v[at + i + lane]);
-                let odd = is_odd(value);
-                let own = select(value, vec4<f32>(), odd);
-                lost = lost || any(odd);
-                sums[i] = fma(vec4<f32>(weight), subgroupBroadcast(own, 0u), sums[i]);
-                sums[i + 1u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 1u), sums[i + 1u]);
-                sums[i + 2u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 2u), sums[i + 2u]);
-                sums[i + 3u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 3u), sums[i + 3u]);
-                sums[i + 4u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 4u), sums[i + 4u]);
-                sums[i + 5u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 5u), sums[i + 5u]);
-                sums[i + 6u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 6u), sums[i + 6u]);
-                sums[i + 7u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 7u), sums[i + 7u]);
-            }
-            // A weight of zero would not hide what is infinite or no number from lanes that do not attend here.
-            let again = select(QUADS, 0u, subgroupAny(lost));
-            for (var i = again; i < QUADS; i++) {
-                let value = cache_unpack(v[at + i]);
-                let odd = select(vec4<f32>(), value, is_odd(value));
-                sums[i] = select(sums[i], fma(vec4<f32>(weight), odd, sums[i]), attends);
+            if (subgroupAll(attends || slot == NO_SLOT)) {
+                for (var i = 0u; i < QUADS; i += 8u) {
+                    let own = cache_unpack(v[at + i + lane]);
+                    sums[i] = fma(vec4<f32>(weight), subgroupBroadcast(own, 0u), sums[i]);
+                    sums[i + 1u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 1u), sums[i + 1u]);
+                    sums[i + 2u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 2u), sums[i + 2u]);
+                    sums[i + 3u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 3u), sums[i + 3u]);
+                    sums[i + 4u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 4u), sums[i + 4u]);
+                    sums[i + 5u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 5u), sums[i + 5u]);
+                    sums[i + 6u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 6u), sums[i + 6u]);
+                    sums[i + 7u] = fma(vec4<f32>(weight), subgroupBroadcast(own, 7u), sums[i + 7u]);
+                }
+            } else {
+                // A weight of zero would not hide what is infinite or no number from lanes that do not attend here.
+                for (var i = 0u; i < QUADS; i++) {
+                    let value = cache_unpack(v[at + i]);
+                    sums[i] = select(sums[i], fma(vec4<f32>(weight), value, sums[i]), attends);
+                }
             }
         }
         waiting = select(waiting, NO_SLOT, mine);
