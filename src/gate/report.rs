@@ -12,7 +12,7 @@ use crate::kernel::linker;
 pub struct Report {
     /// The variant.
     pub variant: Variant,
-    /// Its [`Kernel::name`].
+    /// Its [`Kernel::name`](crate::kernel::Kernel::name).
     pub name: String,
     /// Invocations of a workgroup in x, y and z.
     pub workgroup_size: [u32; 3],

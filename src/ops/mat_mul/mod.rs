@@ -99,7 +99,7 @@ impl Rule for MatMul {
     }
 
     /// The error of a sum of K products is [`sum_error`] of the sum of their magnitudes (three roundings more for
-    /// dequantising, two for a norm whose factor comes after the sum, which adds its own error), with that of [`half_error`]
+    /// dequantising, two for a norm whose factor comes after the sum, which adds its own error), with that of `half_error`
     /// where products may be in f16; the tail passes it on.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let (x, weight) = (self.left(inputs)?, inputs[1].weight()?);
