@@ -154,13 +154,13 @@ impl Sequence {
             self.session.prepare(&request, &mut |_, _| {})?;
             self.session.start(&request, &inputs, None)?;
         }
-        self.tokens.push(ids[next]);
         let more = more && ids.len() < self.cache.context;
         if more {
             let inputs = self.inputs(&[0], ids.len(), 1, vec![0], vec![0])?;
             self.session.start(&request, &inputs, Some((TOKENS, 0)))?;
         }
         let results = self.session.finish()?;
+        self.tokens.push(ids[next]);
         self.ahead = if more { results.first().map(|best| Ok(best.as_u32()?[0])).transpose()? } else { None };
         Ok(results)
     }
