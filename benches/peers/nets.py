@@ -79,8 +79,9 @@ class Net:
             case "Eltwise" | "BinaryOp":
                 self.node("Add", inputs, output)
             case "InnerProduct":
-                rows = self.weight(f"{name}.weight", number(0), number(2) // number(0))
-                self.node("Gemm", [inputs[0], rows, self.weight(f"{name}.bias", number(0))], output, transB=1)
+                # Not transposed: wonnx knows no other.
+                columns = self.weight(f"{name}.weight", number(2) // number(0), number(0))
+                self.node("Gemm", [inputs[0], columns, self.weight(f"{name}.bias", number(0))], output)
             case "Softmax":
                 self.node("Softmax", inputs, output, axis=1)
             case _:
@@ -98,6 +99,7 @@ def convert(param: Path, target: Path) -> None:
     result = helper.make_tensor_value_info(net.nodes[-1].output[0], TensorProto.FLOAT, [1, 1000])
     graph = helper.make_graph(net.nodes, param.stem, [net.input], [result], net.weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
+    model = onnx.shape_inference.infer_shapes(model)  # wonnx asks for the shape of everything.
     onnx.checker.check_model(model)
     onnx.save(model, target)
 
