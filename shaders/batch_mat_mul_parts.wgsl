@@ -1,21 +1,15 @@
-// parts[batch, part, i, j] = the sum of a[i, d] * b[d, j] over the 16 depths d of a part, for few rows and devices that run few lanes.
+// parts[batch, part, i, j] = the sum of a[i, d] * b[d, j] over the 32 depths d of a part, for few rows and devices that run few lanes and
+// whose subgroups have at least 8.
 //
 //   a, b  batches of matrices: see product/operands.wgsl; b by rows
 //   out   [batches, parts, m, n]: batch_mat_mul_combine adds the parts up
 //
-// One invocation: a part of ROWS (1, 2 or 4) rows, 16 columns at a time of `params.segment`. So each lane reads 16 rows of b from one end
-// to the other, a whole line of a cache at a time. The columns beyond the last quad repeat it and are not stored.
+// One workgroup: a part of ROWS (1, 2 or 4) rows, 16 columns at a time of `params.segment`. Each lane reads four rows of b from one end to
+// the other, a whole line of a cache at a time; the lanes' sums are added up by the way. The columns beyond the last quad repeat it and
+// are not stored, depths beyond the last are zeros.
 
 // Sums of 16 columns of a row, or 16 columns of a row of b.
 struct Run {
-    q0: Quad,
-    q1: Quad,
-    q2: Quad,
-    q3: Quad,
-}
-
-// Depths of a row of a.
-struct Depths {
     q0: Quad,
     q1: Quad,
     q2: Quad,
@@ -27,15 +21,6 @@ struct Sums {
     r1: Run,
     r2: Run,
     r3: Run,
-}
-
-fn row_depths(base: u32, row: u32, depth: u32) -> Depths {
-    return Depths(
-        left_quad(base, row, depth),
-        left_quad(base, row, depth + 4u),
-        left_quad(base, row, depth + 8u),
-        left_quad(base, row, depth + 12u),
-    );
 }
 
 // Sixteen columns of b, whose quads begin at these places.
@@ -71,28 +56,27 @@ fn add_depth(x0: Element, x1: Element, x2: Element, x3: Element, b: Run, sums: S
     return s;
 }
 
-fn add_four(places: vec4<u32>, depth: u32, x0: Quad, x1: Quad, x2: Quad, x3: Quad, sums: Sums) -> Sums {
-    var s = add_depth(x0.x, x1.x, x2.x, x3.x, load_run(places, depth), sums);
-    s = add_depth(x0.y, x1.y, x2.y, x3.y, load_run(places, depth + 1u), s);
-    s = add_depth(x0.z, x1.z, x2.z, x3.z, load_run(places, depth + 2u), s);
-    return add_depth(x0.w, x1.w, x2.w, x3.w, load_run(places, depth + 3u), s);
+// The sum of what all eight lanes have, in all of them.
+fn join(own: Quad) -> Quad {
+    var sum = own + subgroupShuffleXor(own, 4u);
+    sum += subgroupShuffleXor(sum, 2u);
+    return sum + subgroupShuffleXor(sum, 1u);
 }
 
-fn store_part(index: u32, column: u32, sum: Quad) {
-    if (column < params.n) {
+// Stores the sums of 16 columns of a row, a quad by each of the first four lanes.
+fn store_run(row: u32, first: u32, lane: u32, own: Run) {
+    let sums = Run(join(own.q0), join(own.q1), join(own.q2), join(own.q3));
+    let low = select(sums.q0, sums.q1, vec4<bool>(lane == 1u));
+    let high = select(sums.q2, sums.q3, vec4<bool>(lane == 3u));
+    let sum = select(low, high, vec4<bool>(lane >= 2u));
+    let column = first + lane * 4u;
+    if (lane < 4u && column < params.n) {
+        let index = row * params.n + column;
         out[index] = sum.x;
         out[index + 1u] = sum.y;
         out[index + 2u] = sum.z;
         out[index + 3u] = sum.w;
     }
-}
-
-fn store_run(row: u32, column: u32, sums: Run) {
-    let index = row * params.n + column;
-    store_part(index, column, sums.q0);
-    store_part(index + 4u, column + 4u, sums.q1);
-    store_part(index + 8u, column + 8u, sums.q2);
-    store_part(index + 12u, column + 12u, sums.q3);
 }
 
 @compute @workgroup_size(8)
@@ -102,36 +86,37 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let place = product_place(linear_workgroup(workgroup, grid));
-    let part = place.down * 8u + lane;
-    let depth = part * 16u;
-    if (place.batch >= params.batches || depth >= params.k) {
+    if (place.batch >= params.batches) {
         return;
     }
-    let parts = (params.k + 15u) / 16u;
-    let row = (place.batch * parts + part) * params.m;
-    let x0 = row_depths(place.a, 0u, depth);
+    let depth = (place.down * 8u + lane) * 4u;
+    let rows = params.m;
+    let row = (place.batch * params.down + place.down) * rows;
+    let x0 = left_quad(place.a, 0u, depth);
     // Rows beyond the last repeat it; none of them is stored.
-    let x1 = row_depths(place.a, 1u, depth);
-    let x2 = row_depths(place.a, 2u, depth);
-    let x3 = row_depths(place.a, 3u, depth);
+    let x1 = left_quad(place.a, 1u, depth);
+    let x2 = left_quad(place.a, 2u, depth);
+    let x3 = left_quad(place.a, 3u, depth);
     let first = place.across * params.segment;
-    for (var column = first; column < min(first + params.segment, params.n); column += 16u) {
+    let end = min(first + params.segment, params.n);
+    let last = params.n - 4u;
+    for (var column = first; column < end; column += 16u) {
         let columns = vec4<u32>(column, column + 4u, column + 8u, column + 12u);
-        let places = place.b + min(columns, vec4<u32>(params.n - 4u));
+        let places = place.b + min(columns, vec4<u32>(last));
         var sums = Sums();
-        sums = add_four(places, depth, x0.q0, x1.q0, x2.q0, x3.q0, sums);
-        sums = add_four(places, depth + 4u, x0.q1, x1.q1, x2.q1, x3.q1, sums);
-        sums = add_four(places, depth + 8u, x0.q2, x1.q2, x2.q2, x3.q2, sums);
-        sums = add_four(places, depth + 12u, x0.q3, x1.q3, x2.q3, x3.q3, sums);
-        store_run(row, column, sums.r0);
-        if (ROWS > 1u && params.m > 1u) {
-            store_run(row + 1u, column, sums.r1);
+        sums = add_depth(x0.x, x1.x, x2.x, x3.x, load_run(places, depth), sums);
+        sums = add_depth(x0.y, x1.y, x2.y, x3.y, load_run(places, depth + 1u), sums);
+        sums = add_depth(x0.z, x1.z, x2.z, x3.z, load_run(places, depth + 2u), sums);
+        sums = add_depth(x0.w, x1.w, x2.w, x3.w, load_run(places, depth + 3u), sums);
+        store_run(row, column, lane, sums.r0);
+        if (ROWS > 1u && rows > 1u) {
+            store_run(row + 1u, column, lane, sums.r1);
         }
-        if (ROWS > 2u && params.m > 2u) {
-            store_run(row + 2u, column, sums.r2);
+        if (ROWS > 2u && rows > 2u) {
+            store_run(row + 2u, column, lane, sums.r2);
         }
-        if (ROWS > 2u && params.m > 3u) {
-            store_run(row + 3u, column, sums.r3);
+        if (ROWS > 2u && rows > 3u) {
+            store_run(row + 3u, column, lane, sums.r3);
         }
     }
 }

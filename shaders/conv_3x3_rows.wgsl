@@ -1,13 +1,14 @@
 // out[n, m, o] = tail(sum_c sum_k weight[m, c, k] * x[n, c, o + k - pad]) with 3 x 3 taps side by side, for devices that run few
 // lanes, whose loads are dear and whose subgroups have at least 8 lanes.
 //
-//   x       [N, groups * channels, height, width] f32
+//   x       [N, groups * channels, height, width] f32 (a provider loads it)
 //   weight  [groups * filters, channels, 3, 3] f32, a multiple of 4 numbers in all
-//   out     [N, groups * filters, height, width] f32
+//   out     [N, groups * filters, height, width] f32 (a provider stores it)
 //
-// One workgroup: 8 * ROWS filters (ROWS is 1 or 2), 8 apart in each lane, for 2 rows of outputs of one group of one image in each of
-// 8 / SEGMENT segments that lie below one another (SEGMENT is 8, 4 or 2): WIDTH outputs a row, which is 28 where SEGMENT is 8. Each lane loads four of
-// the 4 * SEGMENT inputs of a row and hands them to the others; each is used by up to six taps of a filter.
+// PAD, the zeros before a row, is 0 or 1, so that inputs are loaded by aligned quads. One workgroup: 8 * ROWS filters (ROWS is 1 or 2) for
+// two rows of outputs of one group of one image in each of 8 / SEGMENT segments that lie below one another (SEGMENT is 8, 4 or 2). Each
+// lane has 4 * QUADS neighbouring outputs (QUADS is 1 or 2) of both rows and all filters, and the taps of every eighth filter, which it
+// hands to the others. WIDE says that a row may have inputs beside those of a segment.
 
 struct Axis {
     input: u32,
@@ -29,16 +30,41 @@ struct Params {
     width: Axis,
 }
 
-// A row of inputs, or of the sums of one filter.
-struct Row {
-    q0: vec4<f32>,
-    q1: vec4<f32>,
-    q2: vec4<f32>,
-    q3: vec4<f32>,
-    q4: vec4<f32>,
-    q5: vec4<f32>,
-    q6: vec4<f32>,
-    q7: vec4<f32>,
+// A lane's sums of a row. Those that QUADS leaves out stay zero.
+struct Sums {
+    low: vec4<f32>,
+    high: vec4<f32>,
+}
+
+// The sums of one filter in both rows.
+struct Pair {
+    upper: Sums,
+    lower: Sums,
+}
+
+struct Filters {
+    f0: Pair,
+    f1: Pair,
+    f2: Pair,
+    f3: Pair,
+    f4: Pair,
+    f5: Pair,
+    f6: Pair,
+    f7: Pair,
+}
+
+// What the three taps of a row see beside a lane's outputs.
+struct Streams {
+    a: Sums,
+    b: Sums,
+    c: Sums,
+}
+
+struct Inputs {
+    r0: Streams,
+    r1: Streams,
+    r2: Streams,
+    r3: Streams,
 }
 
 // The taps of one filter and channel: four, four and one.
@@ -49,23 +75,7 @@ struct Taps {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> weight: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-
-// What every lane loaded, for every lane.
-fn spread(own: vec4<f32>) -> Row {
-    return Row(
-        subgroupBroadcast(own, 0u),
-        subgroupBroadcast(own, 1u),
-        subgroupBroadcast(own, 2u),
-        subgroupBroadcast(own, 3u),
-        subgroupBroadcast(own, 4u),
-        subgroupBroadcast(own, 5u),
-        subgroupBroadcast(own, 6u),
-        subgroupBroadcast(own, 7u),
-    );
-}
 
 // The nine taps from weight `first` on, cut from the three quads in which they lie.
 fn taps_from(first: u32) -> Taps {
@@ -79,130 +89,162 @@ fn taps_from(first: u32) -> Taps {
     return Taps(select(t.a, by_two.a, two), select(t.b, by_two.b, two), select(t.c, by_two.c, two));
 }
 
-// Three taps of a row beside four outputs, whose inputs begin with `x` and go on with `next`.
-fn add_three(sum: vec4<f32>, a: f32, b: f32, c: f32, x: vec4<f32>, next: vec4<f32>) -> vec4<f32> {
-    let x1 = vec4<f32>(x.yzw, next.x);
-    let x2 = vec4<f32>(x.zw, next.xy);
-    return fma(vec4<f32>(c), x2, fma(vec4<f32>(b), x1, fma(vec4<f32>(a), x, sum)));
+// An input that another lane has loaded, which is `column` of the row that begins at `at`. At the ends of the subgroup, where `alone`,
+// it is loaded.
+fn input_beside(handed: f32, at: u32, column: u32, there: bool, alone: bool) -> f32 {
+    let inside = there && column < params.width.input;
+    var value = select(0.0, handed, inside);
+    if (WIDE == 1u && alone && inside) {
+        value = input_single(at + column);
+    }
+    return value;
 }
 
-fn add_nine(
-    sum: vec4<f32>,
-    w: Taps,
-    x0: vec4<f32>,
-    next0: vec4<f32>,
-    x1: vec4<f32>,
-    next1: vec4<f32>,
-    x2: vec4<f32>,
-    next2: vec4<f32>,
-) -> vec4<f32> {
-    var s = add_three(sum, w.a.x, w.a.y, w.a.z, x0, next0);
-    s = add_three(s, w.a.w, w.b.x, w.b.y, x1, next1);
-    return add_three(s, w.b.z, w.b.w, w.c.x, x2, next2);
+// The inputs of row `row` of the image that begins at row `base`, beside outputs `column` and on.
+fn load_row(base: u32, row: u32, column: u32, lane: u32) -> Streams {
+    let there = row < params.height.input;
+    let at = (base + select(0u, row, there)) * params.width.input;
+    let low = input_quad(at, column, there);
+    var high = vec4<f32>();
+    if (QUADS > 1u) {
+        high = input_quad(at, column + 4u, there);
+    }
+    let from_after = subgroupShuffle(low, min(lane, 6u) + 1u);
+    let after = column + 4u * QUADS;
+    let next = input_beside(from_after.x, at, after, there, lane == 7u);
+    if (PAD == 0u) {
+        let second = input_beside(from_after.y, at, after + 1u, there, lane == 7u);
+        if (QUADS == 1u) {
+            high = vec4<f32>(next, second, 0.0, 0.0);
+        }
+        return Streams(
+            Sums(low, high),
+            Sums(vec4<f32>(low.yzw, high.x), vec4<f32>(high.yzw, next)),
+            Sums(vec4<f32>(low.zw, high.xy), vec4<f32>(high.zw, next, second)),
+        );
+    }
+    let last = select(low.w, high.w, QUADS > 1u);
+    // The column before a row wraps.
+    let before = input_beside(subgroupShuffle(last, max(lane, 1u) - 1u), at, column - 1u, there, lane == 0u);
+    if (QUADS == 1u) {
+        high.x = next;
+    }
+    return Streams(
+        Sums(vec4<f32>(before, low.xyz), vec4<f32>(low.w, high.xyz)),
+        Sums(low, high),
+        Sums(vec4<f32>(low.yzw, high.x), vec4<f32>(high.yzw, next)),
+    );
 }
 
-// Adds a channel to a row of sums. The inputs after the last quad of a segment are the next one's. The outputs that they reach are not
-// stored, but where a segment holds whole rows and the zero before them: there the first of these inputs is the zero after the row.
-fn add_channel(sum: Row, w: Taps, x0: Row, x1: Row, x2: Row) -> Row {
-    var s = sum;
-    s.q0 = add_nine(s.q0, w, x0.q0, x0.q1, x1.q0, x1.q1, x2.q0, x2.q1);
-    s.q1 = add_nine(s.q1, w, x0.q1, x0.q2, x1.q1, x1.q2, x2.q1, x2.q2);
-    s.q2 = add_nine(s.q2, w, x0.q2, x0.q3, x1.q2, x1.q3, x2.q2, x2.q3);
-    s.q3 = add_nine(s.q3, w, x0.q3, x0.q4, x1.q3, x1.q4, x2.q3, x2.q4);
-    s.q4 = add_nine(s.q4, w, x0.q4, x0.q5, x1.q4, x1.q5, x2.q4, x2.q5);
-    s.q5 = add_nine(s.q5, w, x0.q5, x0.q6, x1.q5, x1.q6, x2.q5, x2.q6);
-    s.q6 = add_nine(s.q6, w, x0.q6, x0.q7, x1.q6, x1.q7, x2.q6, x2.q7);
-    if (SEGMENT < 8u) {
-        s.q7 = add_nine(s.q7, w, x0.q7, x0.q0, x1.q7, x1.q0, x2.q7, x2.q0);
+// Three taps of a row.
+fn add_three(sum: vec4<f32>, w: vec3<f32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>) -> vec4<f32> {
+    return fma(vec4<f32>(w.z), c, fma(vec4<f32>(w.y), b, fma(vec4<f32>(w.x), a, sum)));
+}
+
+fn add_row(sums: Sums, w: vec3<f32>, x: Streams) -> Sums {
+    var s = sums;
+    s.low = add_three(s.low, w, x.a.low, x.b.low, x.c.low);
+    if (QUADS > 1u) {
+        s.high = add_three(s.high, w, x.a.high, x.b.high, x.c.high);
     }
     return s;
 }
 
-// The four inputs of column `column` and on in row `row` of the image that begins at `base`; zeros outside.
-fn input_quad(base: u32, row: u32, column: u32) -> vec4<f32> {
-    let columns = column + vec4<u32>(0u, 1u, 2u, 3u);
-    let there = (columns < vec4<u32>(params.width.input)) & vec4<bool>(row < params.height.input);
-    let at = select(vec4<u32>(), base + row * params.width.input + columns, there);
-    return select(vec4<f32>(), vec4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]), there);
+fn add_nine(sums: Sums, w: Taps, x0: Streams, x1: Streams, x2: Streams) -> Sums {
+    let s = add_row(add_row(sums, w.a.xyz, x0), vec3<f32>(w.a.w, w.b.xy), x1);
+    return add_row(s, vec3<f32>(w.b.zw, w.c.x), x2);
 }
 
-fn store_one(plane: u32, row: u32, column: u32, channel: u32, sum: f32) {
-    if (column < params.width.output) {
-        let i = (plane * params.height.output + row) * params.width.output + column;
-        out[i] = tail(sum, i, channel);
-    }
+// Adds a channel to the sums of a filter, whose taps lane `lane` has.
+fn add_filter(sums: Pair, own: Taps, lane: u32, x: Inputs) -> Pair {
+    let w = Taps(
+        subgroupShuffle(own.a, lane),
+        subgroupShuffle(own.b, lane),
+        vec4<f32>(subgroupShuffle(own.c.x, lane), 0.0, 0.0, 0.0),
+    );
+    return Pair(add_nine(sums.upper, w, x.r0, x.r1, x.r2), add_nine(sums.lower, w, x.r1, x.r2, x.r3));
 }
 
-// Stores quad `quad` of a row of sums, where it lies in the output.
-fn store_quad(plane: u32, first: vec2<u32>, quad: u32, channel: u32, sum: vec4<f32>) {
-    let row = first.x + quad / SEGMENT * 2u;
-    let place = quad % SEGMENT * 4u;
+fn add_filters(sums: Filters, own: Taps, x: Inputs) -> Filters {
+    return Filters(
+        add_filter(sums.f0, own, 0u, x),
+        add_filter(sums.f1, own, 1u, x),
+        add_filter(sums.f2, own, 2u, x),
+        add_filter(sums.f3, own, 3u, x),
+        add_filter(sums.f4, own, 4u, x),
+        add_filter(sums.f5, own, 5u, x),
+        add_filter(sums.f6, own, 6u, x),
+        add_filter(sums.f7, own, 7u, x),
+    );
+}
+
+fn store_row(plane: u32, row: u32, column: u32, channel: TailChannel, sums: Sums) {
     if (row < params.height.output) {
-        store_one(plane, row, first.y + place, channel, sum.x);
-        store_one(plane, row, first.y + place + 1u, channel, sum.y);
-        if (place + 2u < WIDTH) {
-            store_one(plane, row, first.y + place + 2u, channel, sum.z);
-            store_one(plane, row, first.y + place + 3u, channel, sum.w);
+        let at = (plane * params.height.output + row) * params.width.output;
+        store_quad(at, column, channel, sums.low);
+        if (QUADS > 1u) {
+            store_quad(at, column + 4u, channel, sums.high);
         }
     }
 }
 
-fn store_row(group: u32, filter_index: u32, first: vec2<u32>, s: Row) {
+fn store_filter(group: u32, filter_index: u32, row: u32, column: u32, sums: Pair) {
     if (filter_index < params.filters) {
         let plane = group * params.filters + filter_index;
-        let channel = plane % (params.groups * params.filters);
-        store_quad(plane, first, 0u, channel, s.q0);
-        store_quad(plane, first, 1u, channel, s.q1);
-        store_quad(plane, first, 2u, channel, s.q2);
-        store_quad(plane, first, 3u, channel, s.q3);
-        store_quad(plane, first, 4u, channel, s.q4);
-        store_quad(plane, first, 5u, channel, s.q5);
-        store_quad(plane, first, 6u, channel, s.q6);
-        if (SEGMENT < 8u) {
-            store_quad(plane, first, 7u, channel, s.q7);
-        }
+        let channel = tail_channel(group % params.groups * params.filters + filter_index);
+        store_row(plane, row, column, channel, sums.upper);
+        store_row(plane, row + 1u, column, channel, sums.lower);
     }
+}
+
+fn store_filters(group: u32, first: u32, row: u32, column: u32, sums: Filters) {
+    store_filter(group, first, row, column, sums.f0);
+    store_filter(group, first + 1u, row, column, sums.f1);
+    store_filter(group, first + 2u, row, column, sums.f2);
+    store_filter(group, first + 3u, row, column, sums.f3);
+    store_filter(group, first + 4u, row, column, sums.f4);
+    store_filter(group, first + 5u, row, column, sums.f5);
+    store_filter(group, first + 6u, row, column, sums.f6);
+    store_filter(group, first + 7u, row, column, sums.f7);
 }
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let columns = (params.width.output + WIDTH - 1u) / WIDTH;
-    let first = vec2<u32>(workgroup.x / columns * (16u / SEGMENT), workgroup.x % columns * WIDTH);
-    let filter_index = workgroup.y * (8u * ROWS) + lane;
+    // Workgroups that follow on each other share inputs.
+    let filter_index = workgroup.x * (8u * ROWS);
+    let run = 4u * QUADS;
+    let across = (params.width.output + run * SEGMENT - 1u) / (run * SEGMENT);
+    let band = workgroup.y / across;
+    let row = (band * (8u / SEGMENT) + lane / SEGMENT) * 2u;
+    let column = ((workgroup.y - band * across) * SEGMENT + lane % SEGMENT) * run;
     let group = workgroup.z;
-    // Rows and columns before the image wrap.
-    let row = first.x + lane / SEGMENT * 2u - params.height.pad;
-    let column = first.y + lane % SEGMENT * 4u - params.width.pad;
-    let size = params.height.input * params.width.input;
-    // Filters beyond the last repeat it, since every lane is needed to load.
+    // Filters beyond the last repeat it, since every lane is needed.
     let last = params.filters - 1u;
     let own = group % params.groups * params.filters;
-    let f0 = (own + min(filter_index, last)) * params.channels * 9u;
-    let f1 = (own + min(filter_index + 8u, last)) * params.channels * 9u;
-    var a0 = Row();
-    var a1 = Row();
-    var b0 = Row();
-    var b1 = Row();
-    for (var c = 0u; c < params.channels; c++) {
-        let base = (group * params.channels + c) * size;
-        let x0 = spread(input_quad(base, row, column));
-        let x1 = spread(input_quad(base, row + 1u, column));
-        let x2 = spread(input_quad(base, row + 2u, column));
-        let x3 = spread(input_quad(base, row + 3u, column));
-        var w = taps_from(f0 + c * 9u);
-        a0 = add_channel(a0, w, x0, x1, x2);
-        b0 = add_channel(b0, w, x1, x2, x3);
+    var f0 = (own + min(filter_index + lane, last)) * params.channels * 9u;
+    var f1 = (own + min(filter_index + lane + 8u, last)) * params.channels * 9u;
+    let height = params.height.input;
+    let end = (group + 1u) * params.channels * height;
+    // Rows before the image wrap.
+    let y = row - params.height.pad;
+    var a = Filters();
+    var b = Filters();
+    for (var base = group * params.channels * height; base < end; base += height) {
+        let x = Inputs(
+            load_row(base, y, column, lane),
+            load_row(base, y + 1u, column, lane),
+            load_row(base, y + 2u, column, lane),
+            load_row(base, y + 3u, column, lane),
+        );
+        a = add_filters(a, taps_from(f0), x);
+        f0 += 9u;
         if (ROWS > 1u) {
-            w = taps_from(f1 + c * 9u);
-            a1 = add_channel(a1, w, x0, x1, x2);
-            b1 = add_channel(b1, w, x1, x2, x3);
+            b = add_filters(b, taps_from(f1), x);
+            f1 += 9u;
         }
     }
-    let second = first + vec2<u32>(1u, 0u);
-    store_row(group, filter_index, first, a0);
-    store_row(group, filter_index, second, b0);
+    store_filters(group, filter_index, row, column, a);
     if (ROWS > 1u) {
-        store_row(group, filter_index + 8u, first, a1);
-        store_row(group, filter_index + 8u, second, b1);
+        store_filters(group, filter_index + 8u, row, column, b);
     }
 }

@@ -4,8 +4,9 @@
 //   weight  [groups * filters, depth] f32 (a provider loads it)
 //   out     [N, groups * filters, pixels] f32 (a provider stores it)
 //
-// One workgroup: 8 * ROWS filters (ROWS is 1, 2 or 4), 8 apart in each lane, for 32 outputs of one group of one image. Each lane
-// loads four of the 32 window elements and hands them to the others; no workgroup memory.
+// One workgroup: 8 * ROWS filters (ROWS is 1 to 4) for 32 * QUADS outputs (QUADS is 1, 2 or 4) of one group of one image. Each lane has
+// 4 * QUADS neighbouring outputs of all filters, and four weights of every eighth filter, which it hands to the others; no
+// workgroup memory.
 
 struct Axis {
     input: u32,
@@ -31,32 +32,55 @@ struct Params {
     axes: array<Axis, 3>,
 }
 
-// The sums of one filter beside 32 outputs, and the window elements of those.
-struct Pixels {
+// Quads of outputs, or of inputs beside them, of one lane. Those that QUADS leaves out stay zero.
+struct Quads {
     q0: vec4<f32>,
     q1: vec4<f32>,
     q2: vec4<f32>,
     q3: vec4<f32>,
-    q4: vec4<f32>,
-    q5: vec4<f32>,
-    q6: vec4<f32>,
-    q7: vec4<f32>,
+}
+
+// The inputs beside four taps.
+struct Inputs {
+    a: Quads,
+    b: Quads,
+    c: Quads,
+    d: Quads,
+}
+
+// The sums of eight filters.
+struct Filters {
+    f0: Quads,
+    f1: Quads,
+    f2: Quads,
+    f3: Quads,
+    f4: Quads,
+    f5: Quads,
+    f6: Quads,
+    f7: Quads,
+}
+
+// Where the windows of a lane's outputs begin.
+struct Places {
+    p0: WindowPlace,
+    p1: WindowPlace,
+    p2: WindowPlace,
+    p3: WindowPlace,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-// What every lane loaded, for every lane.
-fn spread(own: vec4<f32>) -> Pixels {
-    return Pixels(
-        subgroupBroadcast(own, 0u),
-        subgroupBroadcast(own, 1u),
-        subgroupBroadcast(own, 2u),
-        subgroupBroadcast(own, 3u),
-        subgroupBroadcast(own, 4u),
-        subgroupBroadcast(own, 5u),
-        subgroupBroadcast(own, 6u),
-        subgroupBroadcast(own, 7u),
-    );
+fn load_inputs(own: Places, tap: Tap) -> Quads {
+    var x = Quads();
+    x.q0 = window_quad(own.p0, tap);
+    if (QUADS > 1u) {
+        x.q1 = window_quad(own.p1, tap);
+    }
+    if (QUADS > 2u) {
+        x.q2 = window_quad(own.p2, tap);
+        x.q3 = window_quad(own.p3, tap);
+    }
+    return x;
 }
 
 // Adds four taps to four sums.
@@ -65,77 +89,113 @@ fn add_quad(sum: vec4<f32>, w: vec4<f32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f3
 }
 
 // Adds four taps to the sums of one filter.
-fn add_taps(sum: Pixels, w: vec4<f32>, a: Pixels, b: Pixels, c: Pixels, d: Pixels) -> Pixels {
-    return Pixels(
-        add_quad(sum.q0, w, a.q0, b.q0, c.q0, d.q0),
-        add_quad(sum.q1, w, a.q1, b.q1, c.q1, d.q1),
-        add_quad(sum.q2, w, a.q2, b.q2, c.q2, d.q2),
-        add_quad(sum.q3, w, a.q3, b.q3, c.q3, d.q3),
-        add_quad(sum.q4, w, a.q4, b.q4, c.q4, d.q4),
-        add_quad(sum.q5, w, a.q5, b.q5, c.q5, d.q5),
-        add_quad(sum.q6, w, a.q6, b.q6, c.q6, d.q6),
-        add_quad(sum.q7, w, a.q7, b.q7, c.q7, d.q7),
+fn add_taps(sums: Quads, w: vec4<f32>, x: Inputs) -> Quads {
+    var s = sums;
+    s.q0 = add_quad(s.q0, w, x.a.q0, x.b.q0, x.c.q0, x.d.q0);
+    if (QUADS > 1u) {
+        s.q1 = add_quad(s.q1, w, x.a.q1, x.b.q1, x.c.q1, x.d.q1);
+    }
+    if (QUADS > 2u) {
+        s.q2 = add_quad(s.q2, w, x.a.q2, x.b.q2, x.c.q2, x.d.q2);
+        s.q3 = add_quad(s.q3, w, x.a.q3, x.b.q3, x.c.q3, x.d.q3);
+    }
+    return s;
+}
+
+// Adds four taps to the sums of eight filters, of which each lane has those of one.
+fn add_filters(sums: Filters, own: vec4<f32>, x: Inputs) -> Filters {
+    return Filters(
+        add_taps(sums.f0, subgroupBroadcast(own, 0u), x),
+        add_taps(sums.f1, subgroupBroadcast(own, 1u), x),
+        add_taps(sums.f2, subgroupBroadcast(own, 2u), x),
+        add_taps(sums.f3, subgroupBroadcast(own, 3u), x),
+        add_taps(sums.f4, subgroupBroadcast(own, 4u), x),
+        add_taps(sums.f5, subgroupBroadcast(own, 5u), x),
+        add_taps(sums.f6, subgroupBroadcast(own, 6u), x),
+        add_taps(sums.f7, subgroupBroadcast(own, 7u), x),
     );
 }
 
 // `group` counts the groups of all images; filters of a group beyond the last and outputs beyond the last are not stored.
-fn store_filter(group: u32, filter_index: u32, pixel: u32, sum: Pixels) {
+fn store_filter(group: u32, filter_index: u32, pixel: u32, sums: Quads) {
     if (filter_index < params.filters) {
         let row = group * params.filters + filter_index;
-        let channel = row % (params.groups * params.filters);
-        store_quad(row, pixel, channel, sum.q0);
-        store_quad(row, pixel + 4u, channel, sum.q1);
-        store_quad(row, pixel + 8u, channel, sum.q2);
-        store_quad(row, pixel + 12u, channel, sum.q3);
-        store_quad(row, pixel + 16u, channel, sum.q4);
-        store_quad(row, pixel + 20u, channel, sum.q5);
-        store_quad(row, pixel + 24u, channel, sum.q6);
-        store_quad(row, pixel + 28u, channel, sum.q7);
+        let channel = tail_channel(group % params.groups * params.filters + filter_index);
+        store_quad(row, pixel, channel, sums.q0);
+        if (QUADS > 1u) {
+            store_quad(row, pixel + 4u, channel, sums.q1);
+        }
+        if (QUADS > 2u) {
+            store_quad(row, pixel + 8u, channel, sums.q2);
+            store_quad(row, pixel + 12u, channel, sums.q3);
+        }
     }
+}
+
+fn store_filters(group: u32, first: u32, pixel: u32, sums: Filters) {
+    store_filter(group, first, pixel, sums.f0);
+    store_filter(group, first + 1u, pixel, sums.f1);
+    store_filter(group, first + 2u, pixel, sums.f2);
+    store_filter(group, first + 3u, pixel, sums.f3);
+    store_filter(group, first + 4u, pixel, sums.f4);
+    store_filter(group, first + 5u, pixel, sums.f5);
+    store_filter(group, first + 6u, pixel, sums.f6);
+    store_filter(group, first + 7u, pixel, sums.f7);
 }
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let pixel = workgroup.x * 32u;
-    let filter_index = workgroup.y * (8u * ROWS) + lane;
+    // Workgroups that follow on each other share inputs.
+    let pixel = (workgroup.y * 8u + lane) * (4u * QUADS);
+    let filter_index = workgroup.x * (8u * ROWS);
     let group = workgroup.z;
     let first = group % params.groups * params.filters;
     let last = params.filters - 1u;
-    // Filters beyond the last repeat it, since every lane is needed to load.
-    let f0 = first + min(filter_index, last);
-    let f1 = first + min(filter_index + 8u, last);
-    let f2 = first + min(filter_index + 16u, last);
-    let f3 = first + min(filter_index + 24u, last);
-    let own = window_pixels(pixel + lane * 4u);
+    // Filters beyond the last repeat it, since every lane is needed.
+    let f0 = first + min(filter_index + lane, last);
+    let f1 = first + min(filter_index + lane + 8u, last);
+    let f2 = first + min(filter_index + lane + 16u, last);
+    let f3 = first + min(filter_index + lane + 24u, last);
+    let own = Places(
+        window_pixels(pixel),
+        window_pixels(pixel + 4u),
+        window_pixels(pixel + 8u),
+        window_pixels(pixel + 12u),
+    );
     var tap = tap_at(group * params.channels, 0u);
-    var s0 = Pixels();
-    var s1 = Pixels();
-    var s2 = Pixels();
-    var s3 = Pixels();
+    var s0 = Filters();
+    var s1 = Filters();
+    var s2 = Filters();
+    var s3 = Filters();
     for (var k = 0u; k < params.depth; k += 4u) {
-        let x0 = spread(window_quad(own, tap));
+        var x = Inputs();
+        x.a = load_inputs(own, tap);
         tap = next_tap(tap);
-        let x1 = spread(window_quad(own, tap));
+        x.b = load_inputs(own, tap);
         tap = next_tap(tap);
-        let x2 = spread(window_quad(own, tap));
+        x.c = load_inputs(own, tap);
         tap = next_tap(tap);
-        let x3 = spread(window_quad(own, tap));
+        x.d = load_inputs(own, tap);
         tap = next_tap(tap);
-        s0 = add_taps(s0, weight_taps(f0, k), x0, x1, x2, x3);
+        s0 = add_filters(s0, weight_taps(f0, k), x);
         if (ROWS > 1u) {
-            s1 = add_taps(s1, weight_taps(f1, k), x0, x1, x2, x3);
+            s1 = add_filters(s1, weight_taps(f1, k), x);
         }
         if (ROWS > 2u) {
-            s2 = add_taps(s2, weight_taps(f2, k), x0, x1, x2, x3);
-            s3 = add_taps(s3, weight_taps(f3, k), x0, x1, x2, x3);
+            s2 = add_filters(s2, weight_taps(f2, k), x);
+        }
+        if (ROWS > 3u) {
+            s3 = add_filters(s3, weight_taps(f3, k), x);
         }
     }
-    store_filter(group, filter_index, pixel, s0);
+    store_filters(group, filter_index, pixel, s0);
     if (ROWS > 1u) {
-        store_filter(group, filter_index + 8u, pixel, s1);
+        store_filters(group, filter_index + 8u, pixel, s1);
     }
     if (ROWS > 2u) {
-        store_filter(group, filter_index + 16u, pixel, s2);
-        store_filter(group, filter_index + 24u, pixel, s3);
+        store_filters(group, filter_index + 16u, pixel, s2);
+    }
+    if (ROWS > 3u) {
+        store_filters(group, filter_index + 24u, pixel, s3);
     }
 }

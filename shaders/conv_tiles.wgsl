@@ -75,7 +75,7 @@ fn put_pieces(lane: u32, window: Window, upper: Spot, lower: Spot, pieces: Piece
 fn store_filter(filter_index: u32, group: u32, pixel: u32, sums: vec4<f32>) {
     if (filter_index < params.filters) {
         let row = group * params.filters + filter_index;
-        store_quad(row, pixel, row % (params.groups * params.filters), sums);
+        store_quad(row, pixel, tail_channel(row % (params.groups * params.filters)), sums);
     }
 }
 

@@ -5,6 +5,8 @@
 
 @group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>;
 
+alias WindowPlace = u32;
+
 // Outputs beyond the last repeat the last four; they are not stored.
 fn window_pixels(pixel: u32) -> u32 {
     return min(pixel / 4u, params.inputs / 4u - 1u);

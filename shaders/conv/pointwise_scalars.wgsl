@@ -5,6 +5,8 @@
 
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
 
+alias WindowPlace = vec4<u32>;
+
 // Outputs beyond the last repeat it; they are not stored.
 fn window_pixels(pixel: u32) -> vec4<u32> {
     return min(pixel + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.pixels - 1u));

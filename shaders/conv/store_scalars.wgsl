@@ -4,17 +4,22 @@
 
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-fn store_pixel(row: u32, pixel: u32, channel: u32, sum: f32) {
-    if (pixel < params.pixels) {
-        let i = row * params.pixels + pixel;
-        out[i] = tail(sum, i, channel);
-    }
-}
-
 // Stores outputs pixel .. pixel + 4 of a row, those that there are.
-fn store_quad(row: u32, pixel: u32, channel: u32, sum: vec4<f32>) {
-    store_pixel(row, pixel, channel, sum.x);
-    store_pixel(row, pixel + 1u, channel, sum.y);
-    store_pixel(row, pixel + 2u, channel, sum.z);
-    store_pixel(row, pixel + 3u, channel, sum.w);
+fn store_quad(row: u32, pixel: u32, channel: TailChannel, sum: vec4<f32>) {
+    let pixels = pixel + vec4<u32>(0u, 1u, 2u, 3u);
+    let there = pixels < vec4<u32>(params.pixels);
+    if (there.x) {
+        let i = row * params.pixels + min(pixels, vec4<u32>(params.pixels - 1u));
+        let values = tail_four(sum, i, channel);
+        out[i.x] = values.x;
+        if (there.y) {
+            out[i.y] = values.y;
+        }
+        if (there.z) {
+            out[i.z] = values.z;
+        }
+        if (there.w) {
+            out[i.w] = values.w;
+        }
+    }
 }

@@ -1,5 +1,7 @@
 // Inputs of a convolution for four neighbouring outputs at a time.
 
+alias WindowPlace = WindowPixels;
+
 struct WindowPixels {
     p0: WindowPixel,
     p1: WindowPixel,

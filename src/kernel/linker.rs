@@ -225,6 +225,9 @@ pub fn link(kernel: &Kernel) -> Result<String> {
     for stem in &kernel.providers {
         add(stem, &mut text)?;
     }
+    if let Some(tail) = kernel.tail.as_ref().filter(|_| calls(&text, "tail_four")) {
+        text += &tail.wgsl_of_four();
+    }
     // What comes in may call further functions, until nothing new is called.
     let mut items: Vec<&str> = LIBRARY.iter().flat_map(|stem| self::items(file(stem).unwrap_or_default())).collect();
     loop {

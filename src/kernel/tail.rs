@@ -93,6 +93,41 @@ impl Tail {
         text
     }
 
+    /// The WGSL of the same for kernels that have four values of one channel at a time, whose operands they read once:
+    /// `tail_channel(channel: u32)` reads those that a channel has in common, `tail_four(x0: vec4<f32>, indices: vec4<u32>, channel)`
+    /// the others.
+    pub fn wgsl_of_four(&self) -> String {
+        let first = self.given.len();
+        let operands = || self.operands.iter().enumerate().map(move |(i, operand)| (i, format!("x{}", i + first), operand));
+        let (each, common): (Vec<_>, Vec<_>) = operands().partition(|(_, _, o)| o.access == Access::Element);
+        let members = |list: &[String]| if list.is_empty() { "none: u32".to_owned() } else { list.join(", ") };
+        let place = |access| if access == Access::Channel { "channel" } else { "0u" };
+        let typed: Vec<String> = common.iter().map(|(_, x, o)| format!("{x}: {}", o.kind.wgsl())).collect();
+        let read: Vec<String> = common.iter().map(|(i, _, o)| format!("tail_{i}[{}]", place(o.access))).collect();
+        let read = if read.is_empty() { "0u".to_owned() } else { read.join(", ") };
+        let given = |i: usize| format!("x{i}: {}", self.kind(i as u32).wgsl());
+        let named: Vec<String> = (0..first + self.operands.len()).map(given).collect();
+        let expr = self.expr.wgsl(&|i| self.kind(i));
+        let mut text = format!("struct TailChannel {{\n    {},\n}}\n", members(&typed));
+        let _ = writeln!(text, "fn tail_channel(channel: u32) -> TailChannel {{\n    return TailChannel({read});\n}}");
+        let _ = writeln!(text, "fn tail_one({}) -> Value {{\n    return {expr};\n}}", named.join(", "));
+        let _ = writeln!(text, "fn tail_four(x0: vec4<f32>, indices: vec4<u32>, channel: TailChannel) -> vec4<Value> {{");
+        for (i, x, operand) in &each {
+            let four = ["x", "y", "z", "w"].map(|c| format!("tail_{i}[indices.{c}]")).join(", ");
+            let _ = writeln!(text, "    let {x} = vec4<{}>({four});", operand.kind.wgsl());
+        }
+        let call = |c: &str| {
+            let argument = |(_, x, o): (usize, String, &TailOperand)| match o.access {
+                Access::Element => format!("{x}.{c}"),
+                _ => format!("channel.{x}"),
+            };
+            let arguments: Vec<String> = [format!("x0.{c}")].into_iter().chain(operands().map(argument)).collect();
+            format!("tail_one({})", arguments.join(", "))
+        };
+        let _ = writeln!(text, "    return vec4<Value>({});\n}}", ["x", "y", "z", "w"].map(call).join(", "));
+        text
+    }
+
     /// The call for one component of quads.
     fn call_one(&self, component: &str) -> String {
         let argument = |(i, operand): (usize, &TailOperand)| match operand.access {

@@ -165,7 +165,7 @@ pub fn measure(gpu: &Gpu, effort: &Effort, progress: Progress<'_>) -> Result<Roo
     next();
     let each = |one: &dyn Fn() -> Result<f64>| {
         let run = |n| Ok(move || (0..n).try_for_each(|_| one().map(|_| ())));
-        Ok::<_, Error>(per_repetition(effort, run)?.median)
+        Ok::<_, Error>(per_repetition(effort, 0.0, run)?.median)
     };
     let submit_seconds = each(&|| nothing.run(1))?;
     let readback_seconds = each(&|| nothing.read_back())?;
@@ -185,7 +185,7 @@ pub fn measure(gpu: &Gpu, effort: &Effort, progress: Progress<'_>) -> Result<Roo
 
 /// The time of one of the series' runs within a submit of many.
 fn seconds(series: &Series, effort: &Effort) -> Result<f64> {
-    Ok(per_repetition(effort, |n| Ok(move || series.run(n).map(|_| ())))?.median)
+    Ok(per_repetition(effort, 0.0, |n| Ok(move || series.run(n).map(|_| ())))?.median)
 }
 
 /// How fast bytes move in buffers of `bytes`, a power of two.
@@ -204,7 +204,7 @@ fn of_size(gpu: &Gpu, bytes: u64, effort: &Effort) -> Result<Bandwidth> {
         found.copy = found.copy.max((2 * bytes) as f64 / seconds(&series, effort)?);
         if coalesced {
             let series = &series;
-            let commands = per_repetition(effort, |n| Ok(move || series.copy(n).map(|_| ())))?;
+            let commands = per_repetition(effort, 0.0, |n| Ok(move || series.copy(n).map(|_| ())))?;
             found.copy = found.copy.max((2 * bytes) as f64 / commands.median);
         }
     }

@@ -44,20 +44,21 @@ pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
 /// The time of one repetition, where `prepare(n)` returns a run of `n` of them.
 ///
 /// Recording, submitting, waiting and reading back cost some 0.1 ms a run, which is more than many kernels take. So a run
-/// repeats the kernel until it lasts long enough for that to be lost in it, and the time is divided by the repetitions.
+/// repeats the kernel until it lasts long enough for that to be lost in it, and the time is divided by the repetitions. `fixed` are the
+/// seconds of a run without any, where they are known, and are taken off before.
 ///
 /// # Errors
 /// Those of `prepare` and of the run.
-pub fn per_repetition<R: FnMut() -> Result<()>>(effort: &Effort, mut prepare: impl FnMut(usize) -> Result<R>) -> Result<Sample> {
+pub fn per_repetition<R: FnMut() -> Result<()>>(
+    effort: &Effort,
+    fixed: f64,
+    mut prepare: impl FnMut(usize) -> Result<R>,
+) -> Result<Sample> {
     let mut n = 1;
     loop {
         let mut run = prepare(n)?;
         run()?;
-        let mut time = || {
-            let started = Instant::now();
-            run()?;
-            Ok(started.elapsed().as_secs_f64())
-        };
+        let mut time = || Ok((seconds(&mut run)? - fixed).max(0.0));
         let once = time()?;
         if once >= effort.least || n == MOST {
             let Sample { median, spread } = Sample::take(effort.runs, time)?;
@@ -66,6 +67,16 @@ pub fn per_repetition<R: FnMut() -> Result<()>>(effort: &Effort, mut prepare: im
         let enough = (1.2 * n as f64 * effort.least / once.max(1e-9)).ceil() as usize;
         n = enough.clamp(n + 1, 8 * n).min(MOST);
     }
+}
+
+/// The seconds that a run takes.
+///
+/// # Errors
+/// Those of the run.
+pub fn seconds(run: &mut impl FnMut() -> Result<()>) -> Result<f64> {
+    let started = Instant::now();
+    run()?;
+    Ok(started.elapsed().as_secs_f64())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::harness::{Case, Operand, check, check_with, input};
 use crate::random::Numbers;
 
 /// `[M, N, K]` that hurt: single, odd, prime, a tile and one more, with whole quads and without.
-const SIZES: [(usize, usize, usize); 15] = [
+const SIZES: [(usize, usize, usize); 17] = [
     (1, 1, 1),
     (1, 65, 7),
     (1, 68, 132),
@@ -24,6 +24,8 @@ const SIZES: [(usize, usize, usize); 15] = [
     (17, 132, 32),
     (33, 64, 48),
     (65, 196, 16),
+    (8, 260, 12),
+    (9, 261, 13),
 ];
 
 fn integers(shape: &[usize], seed: u64) -> Operand {

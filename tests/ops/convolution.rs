@@ -68,8 +68,43 @@ fn convolutions_match_the_reference() {
         cases.push(case(with(rank, 1, (0, 0), 1), x, weight));
         cases.push(case(with(rank, 2, (1, 1), 1), x, weight));
     }
-    // Rows of 3 x 3 taps: one segment of 28 outputs, two of 14 or 15 and four of 6 or 7, whole, with one more and with two less, with and without a border.
-    for (height, width) in [(2, 28), (7, 56), (4, 14), (9, 27), (13, 13), (5, 55), (11, 40), (7, 7), (8, 6), (6, 15), (15, 5)] {
+    // Tiles of 8, 16, 24 and 32 filters by 32, 64 and 128 outputs where there are many of them, whole and with rests.
+    for (x, filters) in [
+        ([1, 5, 32, 32], 8),
+        ([1, 8, 32, 33], 9),
+        ([1, 6, 33, 31], 24),
+        ([1, 4, 36, 36], 64),
+        ([4, 7, 23, 23], 37),
+        ([8, 5, 7, 7], 24),
+        ([9, 4, 8, 8], 32),
+        ([8, 3, 7, 9], 15),
+        ([8, 9, 4, 8], 40),
+        ([9, 5, 3, 5], 17),
+    ] {
+        cases.push(case(with(2, 1, (0, 0), 1), &x, &[filters, x[1], 1, 1]));
+        cases.push(case(with(2, 1, (0, 1), 1), &x, &[filters, x[1], 2, 2]));
+    }
+    // Rows of 3 x 3 taps: segments of 64, 32, 16 and 8 outputs, one below another or beside it, whole, with one more and with less, with
+    // and without a border.
+    for (height, width) in [
+        (2, 28),
+        (7, 56),
+        (4, 14),
+        (9, 27),
+        (13, 13),
+        (5, 55),
+        (11, 40),
+        (7, 7),
+        (8, 6),
+        (6, 15),
+        (15, 5),
+        (3, 64),
+        (2, 65),
+        (5, 130),
+        (3, 17),
+        (9, 32),
+        (2, 33),
+    ] {
         for (pads, filters) in [((1, 1), 17), ((0, 0), 8), ((2, 0), 4)] {
             let size = [height + 2 - pads.0 - pads.1, width + 2 - pads.0 - pads.1];
             let conv = Conv { groups: 2, ..with(2, 1, pads, 1) };
@@ -82,9 +117,9 @@ fn convolutions_match_the_reference() {
     {
         cases.push(case(Conv { groups, ..with(2, 1, pads, 1) }, &x, &[filters, x[1] / groups, 3, 3]));
     }
-    // One channel a group and 3 x 3 taps: every alignment of rows, and tiles of 8 x 4 or 8 x 2 outputs with rests.
+    // One channel a group and 3 x 3 taps: every alignment of rows, and tiles of 8 x 8 or 8 x 4 outputs with rests.
     for (stride, pads) in [(1, (1, 1)), (1, (0, 0)), (2, (1, 1)), (2, (0, 1)), (2, (1, 0)), (1, (0, 2))] {
-        for (height, width) in [(3, 3), (4, 8), (5, 12), (9, 16), (6, 17)] {
+        for (height, width) in [(3, 3), (4, 8), (5, 12), (9, 16), (6, 17), (17, 9), (8, 24)] {
             let conv = Conv { groups: 3, ..with(2, stride, pads, 1) };
             cases.push(case(conv, &[2, 3, height, width], &[6, 1, 3, 3]));
         }

@@ -23,7 +23,9 @@ pub fn graphs() -> Vec<Graph> {
         }
     }
     // Tiles of each size, and depths that end with one.
-    for (m, n, k) in [(17, 68, 16), (40, 64, 32), (40, 132, 16), (33, 68, 20), (40, 67, 7)] {
+    for (m, n, k) in
+        [(17, 68, 16), (40, 64, 32), (40, 132, 16), (33, 68, 20), (40, 67, 7), (260, 68, 20), (130, 132, 16), (260, 67, 7)]
+    {
         for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false)] {
             let op = BatchMatMul { transpose_a, transpose_b, ..BatchMatMul::plain() };
             let a = if transpose_a { [k, m] } else { [m, k] };
