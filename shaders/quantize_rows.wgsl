@@ -4,8 +4,7 @@
 //   bytes   i8, four to a word, the first in the lowest bits
 //   scales  [groups] f32
 //
-// One invocation: a group. Only integers, products by a number of 8 bits and a rounding make the bytes, so that every device
-// makes the same: `quantize` in the op's reference says how.
+// One invocation: a group.
 
 struct Params {
     groups: u32,
@@ -26,20 +25,13 @@ fn main(
     if (group >= params.groups) {
         return;
     }
-    var most = vec4<u32>();
+    var largest = 0u;
     for (var i = 0u; i < 8u; i++) {
-        most = max(most, bitcast<vec4<u32>>(x[group * 8u + i]) & vec4<u32>(0x7fffffffu));
+        largest = largest_of(largest, x[group * 8u + i]);
     }
-    let largest = max(max(most.x, most.y), max(most.z, most.w));
-    let exponent = largest >> 23u;
-    let steps = (127u << 24u) / ((largest & 0x7fffffu) | 0x800000u);
-    let inverse = bitcast<f32>(bitcast<u32>(f32(steps)) + ((126u - exponent) << 23u));
-    let usable = exponent >= 16u && exponent < 255u;
+    let inverse = inverse_scale(largest);
     for (var i = 0u; i < 8u; i++) {
-        let quad = vec4<i32>(round(x[group * 8u + i] * inverse));
-        bytes[group * 8u + i] = select(0u, pack4xI8(quad), usable);
+        bytes[group * 8u + i] = four_bytes(x[group * 8u + i], inverse);
     }
-    // Small numbers have the scale 0, and what is not finite has NaN, made of its bits.
-    let beyond = select(0.0, bitcast<f32>(largest | 0x7fc00000u), exponent == 255u);
-    scales[group] = select(beyond, 1.0 / inverse, usable);
+    scales[group] = scale_beside(largest, inverse);
 }

@@ -1,5 +1,7 @@
 //! No file makes the reader allocate more than a small multiple of its own size, whatever it claims.
 
+#[path = "support/counting.rs"]
+mod counting;
 #[path = "support/gguf_writer.rs"]
 mod gguf_writer;
 #[path = "support/random.rs"]
@@ -7,44 +9,14 @@ mod random;
 #[path = "support/tiny.rs"]
 mod tiny;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use gguf_writer::{GgufWriter, array_header, string};
 use tiny::Tiny;
 use wavelane::formats::Gguf;
 use wavelane::models::LanguageModel;
 
-/// Counts live bytes and their peak.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: the trait is unsafe; every call is handed on to the system's allocator unchanged.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Bytes that reading the numbers of `file` takes at the peak, beyond the file itself.
 fn peak(file: Vec<u8>) -> usize {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    drop(Gguf::from_bytes(file, "test.gguf").and_then(LanguageModel::from_gguf));
-    PEAK.load(Ordering::Relaxed) - before
+    counting::peak(|| drop(Gguf::from_bytes(file, "test.gguf").and_then(LanguageModel::from_gguf))).0
 }
 
 /// A one-threaded binary: the counters see nothing but the reader.

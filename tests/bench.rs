@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use serde_json::Value;
+use wavelane::gate::{Shader, Target};
 use wavelane::kernel::linker;
 use wavelane::measure::kernels::{self, Scope};
 use wavelane::measure::roof;
@@ -113,6 +114,8 @@ fn a_short_report_has_the_documented_schema() {
         let roofs = read.roofs.unwrap();
         assert!(roofs.memory.read > 0.0 && roofs.f32_flops > 0.0 && roofs.int8_ops > 0.0 && roofs.readback_seconds > 0.0);
         assert_eq!(roofs.f16_flops.is_some(), device == "llvmpipe", "SwiftShader has no f16");
+        // No software device has matrices, and the report says so.
+        assert!(roofs.cooperative_flops.is_none() && roofs.cooperative_reason.is_some_and(|why| why.contains("has none")));
         let page = std::fs::read_to_string(page).unwrap();
         stands_alone(&page);
         assert!(page.contains("Roofline") && page.contains(&read.kernels[0].name));
@@ -146,13 +149,20 @@ fn reports_are_compared() {
 #[test]
 fn a_language_model_is_measured_in_batches() {
     let (Some(model), Some(device)) = (support::model_path(), devices().first().copied()) else { return };
-    let lengths = ["-p", "16", "-n", "4", "-b", "1,3", "-r", "2"];
+    let lengths = ["-p", "16,8", "-n", "0,4", "-b", "1,3", "-r", "2"];
     let flags = ["bench", "--device", device, "-m", model.to_str().unwrap(), "--only", "models", "-o", "json"];
     let report: Value = serde_json::from_str(&stdout(&run(&[&flags[..], &lengths].concat()))).unwrap();
     hold(&report, "report");
     let tests = report["models"][0]["tests"].as_array().unwrap();
     let names: Vec<&str> = tests.iter().map(|t| t["test"].as_str().unwrap()).collect();
-    assert_eq!(names, ["pp16", "tg4", "pp16 x3", "tg4 x3"]);
+    assert_eq!(names, ["pp16", "pp8", "tg4", "pp16 x3", "pp8 x3", "tg4 x3"]);
+    let parts: Vec<&str> = report["models"][0]["parts"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(parts, ["prompt step of 16 tokens, pp16", "decode step, tg4"]);
+    // All batches share the weights, and each has a cache of its own while it runs.
+    let memory = &report["models"][0]["memory"];
+    let weights = report["models"][0]["parts"][0]["profile"]["weight_bytes"].as_u64().unwrap();
+    let found = memory["weights"].as_u64().unwrap();
+    assert!(found >= weights && found < weights + weights / 20, "{memory} for weights of {weights}");
     assert!(tests.iter().all(|t| t["mean"].as_f64().unwrap() > 0.0 && t["samples"].as_array().unwrap().len() == 2));
     let output = run(&["bench", "--device", device, "-m", model.to_str().unwrap(), "--only", "models", "-p", "90000"]);
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
@@ -199,6 +209,15 @@ fn a_profile_has_the_documented_schema_however_it_is_taken() {
             let all: f64 = dispatches().map(seconds).sum();
             assert!(all > 0.0 && dispatches().filter(|d| seconds(d) > 0.0).count() > 120, "{all}");
         }
+        // Steps with caches have rates: nine heads of 64 attend to nine positions, of which three heads' keys and values are read in
+        // f16, besides queries, results and a few indices.
+        let decode = parts[1]["profile"]["steps"].as_array().unwrap();
+        let of = |op: &str| decode.iter().find(|step| step["op"] == op).unwrap_or_else(|| panic!("no {op}"));
+        let (flops, bytes) = (of("Attention")["flops"].as_u64(), of("Attention")["bytes"].as_u64().unwrap());
+        assert_eq!(flops, Some(4 * 9 * 64 * 9));
+        let caches = 2 * 3 * 64 * 9 * 2 + 2 * 9 * 64 * 4;
+        assert!((caches..caches + 1024).contains(&bytes), "{bytes} bytes beside {caches}");
+        assert!(of("RopeCache")["bytes"].as_u64().is_some_and(|bytes| bytes > 2 * 3 * 64 * 2));
         let trace: Value = serde_json::from_str(&std::fs::read_to_string(trace).unwrap()).unwrap();
         let events = trace["traceEvents"].as_array().unwrap();
         assert!(events.iter().filter(|e| e["ph"] == "X").all(|e| e["ts"].is_number() && e["dur"].is_number()));
@@ -222,8 +241,11 @@ fn kernels_of_roofs_are_valid() {
     for dispatch in dispatches {
         let source = linker::link(&dispatch.kernel).unwrap();
         let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16);
+        let matrices = Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX;
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16 | matrices);
         validator.validate(&module).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
-        assert_eq!(source.starts_with("enable f16;"), source.contains("alias number = f16"), "{source}");
+        assert_eq!(source.starts_with("enable f16;"), source.contains("= f16;"), "{source}");
+        let words = Shader::parse(&dispatch.kernel.to_string(), &source).and_then(|shader| shader.translate(Target::Spirv));
+        assert!(words.is_ok_and(|words| words.len() > 100), "{source}");
     }
 }

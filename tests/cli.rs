@@ -107,6 +107,7 @@ fn a_prompt_is_continued() {
     assert_eq!((object["prompt_tokens"].as_u64(), object["device"].as_str()), (Some(5), Some("cpu")));
     assert!(object["prefill_tok_s"].as_f64().unwrap() > 0.0 && object["decode_tok_s"].as_f64().unwrap() > 0.0);
     assert_eq!(object["finish_reason"], "length");
+    assert!(object["memory"].is_null() && object["start"]["seconds"].as_f64().unwrap() > 0.0, "{object}");
 
     let child = piped(&[&base[..], &["--json", "--stop", "ris", "--seed", "9"]].concat());
     let object = json(&feed(child, &format!("{FRANCE}\n")));

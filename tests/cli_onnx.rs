@@ -1,5 +1,7 @@
 //! The commands of the binary that run ONNX models, on small models that the tests write, and on real ones.
 
+#[path = "support/devices.rs"]
+mod devices;
 #[path = "onnx_format/message.rs"]
 #[allow(dead_code)] // The models here need less of it.
 mod message;
@@ -145,6 +147,54 @@ fn wrong_inputs_are_refused_by_name() {
     let long = write(&dir, "long.npy", &floats(&[3], &[1.0; 3]));
     refused(&["infer", &model, "--input", &format!("a={long}"), "--input", &format!("b={a}")], 2, &["'a'", "[3]"]);
     refused(&["infer", "absent.onnx"], 4, &["absent.onnx"]);
+}
+
+/// The parts of an object of seconds that has their sum as `seconds`.
+fn holds_a_start(start: &Value) {
+    let seconds = |name: &str| start[name].as_f64().unwrap_or_else(|| panic!("'{name}' of {start}"));
+    let names = ["file", "device", "planning", "upload", "pipelines", "proving", "tuning", "binding", "running"];
+    let sum: f64 = names.iter().map(|name| seconds(name)).sum();
+    assert!(seconds("seconds") > 0.0 && (sum - seconds("seconds")).abs() < 1e-3, "{start}");
+    assert_eq!(start.as_object().unwrap().len(), names.len() + 1);
+}
+
+#[test]
+fn a_start_says_where_it_went_and_what_it_took() {
+    let dir = folder("start");
+    let model = write(&dir, "negative.onnx", &negative());
+    let x = format!("x={}", write(&dir, "x.npy", &floats(&[2], &[1.0, 2.0])));
+    let flags = ["infer", &model, "--input", &x, "--json"];
+    let on_cpu = json(&run(&flags));
+    holds_a_start(&on_cpu["start"]);
+    assert!(on_cpu["memory"].is_null() && on_cpu["start"]["proving"] == 0.0, "{on_cpu}");
+    for gpu in devices::open() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wavelane"));
+        command.args(flags).args(["--device", &gpu.info().name]).env("WAVELANE_CACHE", &dir);
+        let (found, known) = (json(&command.output().unwrap()), json(&command.output().unwrap()));
+        for object in [&found, &known] {
+            holds_a_start(&object["start"]);
+            let bytes = |when: &str, what: &str| object["memory"][when][what].as_u64().unwrap();
+            // Two floats of activations at least, and as many on the way in and out.
+            assert!(bytes("peak", "arena") >= 8 && bytes("peak", "staging") >= 24, "{object}");
+            assert!(bytes("now", "staging") <= bytes("peak", "staging") && bytes("peak", "states") == 0, "{object}");
+        }
+        // The second start knows from the first what it need not find out again.
+        assert!(found["start"]["proving"].as_f64().unwrap() > 0.0, "{found}");
+    }
+}
+
+#[test]
+fn kernels_of_an_onnx_run_are_held_to_devices() {
+    let dir = folder("shaders");
+    let named = write(&dir, "colours.onnx", &colours());
+    let listed = json(&run(&["shaders", &named, "--json"]));
+    assert!(listed.as_array().unwrap().iter().any(|k| k["name"].as_str().unwrap().contains("reduce")), "{listed}");
+    let checked = run(&["shaders", &named, "--check", "--shape", "x=1x3x2x4"]);
+    assert_eq!(stdout(&checked), "");
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(said.contains("kernels keep to what "), "{said}");
+    refused(&["shaders", &named, "--check", "--shape", "z=1"], 2, &["no input 'z'"]);
+    refused(&["shaders", &named, "--shape", "x=1x3x2x5"], 2, &["'x'"]);
 }
 
 #[test]

@@ -234,6 +234,16 @@ fn a_record_that_cannot_be_read_is_begun_anew() {
 }
 
 #[test]
+fn a_start_without_time_to_prove_times_nothing() {
+    let gpu = &devices::open()[0];
+    let hasty = Budget { proving: Duration::from_nanos(1), tuning: Duration::from_secs(600) };
+    let record = Arc::new(Record::new(hasty));
+    run(gpu, &record, &cases()[1]);
+    assert!(record.choices().fastest.is_empty(), "{:?}", record.choices());
+    assert_eq!(record.left().tuning, Duration::ZERO);
+}
+
+#[test]
 fn tuned_choices_are_kept_heeded_and_handed_on() {
     let (gpu, folder) = (&devices::open()[0], Folder::new("tuned"));
     let budget = Budget { tuning: Duration::from_secs(600), ..PATIENT };

@@ -28,12 +28,12 @@ pub struct Bench {
     /// A GGUF or ONNX file to measure; may be repeated.
     #[arg(short, long, value_name = "FILE")]
     model: Vec<PathBuf>,
-    /// GGUF: tokens of a prompt, 0 for none.
-    #[arg(short = 'p', long, value_name = "N", default_value_t = LanguageOptions::default().prompt)]
-    prompt: usize,
-    /// GGUF: tokens that are generated, 0 for none.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = LanguageOptions::default().generated)]
-    generate: usize,
+    /// GGUF: tokens of a prompt, 0 for none; a list measures each.
+    #[arg(short = 'p', long, value_name = "N,...", value_delimiter = ',', default_value = "512")]
+    prompt: Vec<usize>,
+    /// GGUF: tokens that are generated, 0 for none; a list measures each.
+    #[arg(short = 'n', long, value_name = "N,...", value_delimiter = ',', default_value = "128")]
+    generate: Vec<usize>,
     /// GGUF: sequences at once; a list measures each.
     #[arg(short = 'b', long, value_name = "N,...", value_delimiter = ',', default_value = "1")]
     batch: Vec<usize>,
@@ -158,8 +158,8 @@ impl Bench {
     fn language(&self, gpu: &Gpu, path: &Path, progress: wavelane::measure::Progress<'_>) -> Result<ModelFigure> {
         let model = LanguageModel::open(path)?;
         let options = LanguageOptions {
-            prompt: self.prompt,
-            generated: self.generate,
+            prompts: self.prompt.clone(),
+            generated: self.generate.clone(),
             batches: self.batch.clone(),
             repeats: self.repeats(),
             cache: if let Cache::F16 = self.cache { DType::F16 } else { DType::F32 },

@@ -12,6 +12,7 @@ use wavelane::{Error, Result};
 use super::flags::{ModelFlags, SamplingFlags};
 use super::interrupt::Interrupt;
 use super::output::{STDIN, print, say};
+use super::start::Start;
 use super::{End, answer};
 
 const HELP: &str = "/reset  forget the conversation\n/quit   leave (also Ctrl-D)\n/help   this list\nCtrl-C  stop an answer\n";
@@ -77,7 +78,7 @@ impl Chat {
     /// Runs the command.
     pub fn execute(self) -> Result<End> {
         let request = self.sampling.request()?;
-        let mut sequence = self.model.open()?;
+        let mut sequence = self.model.open(&mut Start::begin())?;
         let beginning: Vec<Message> = self.system.iter().map(|s| Message::new("system", s)).collect();
         // Refuses a model without a template before anything is typed.
         sequence.engine().chat_prompt(&[Message::new("user", "")])?;

@@ -13,6 +13,7 @@ use wavelane::session::Device;
 use wavelane::{DType, Result};
 
 use super::output::Bar;
+use super::start::Start;
 
 /// Where a model runs.
 #[derive(Args)]
@@ -115,10 +116,11 @@ impl From<Numbers> for Precision {
 
 impl ModelFlags {
     /// Opens the model on its device and uploads it, with a progress bar.
-    pub fn open(&self) -> Result<Sequence> {
+    pub fn open(&self, start: &mut Start) -> Result<Sequence> {
         // A bad file should be reported even where there is no device.
-        let model = LanguageModel::open(&self.model)?;
-        let engine = Engine::new(model, self.device.open()?)?;
+        let model = start.file(|| LanguageModel::open(&self.model))?;
+        let device = start.device(|| self.device.open())?;
+        let engine = start.file(|| Engine::new(model, device))?;
         let bar = Bar::new("loading", true);
         engine.sequence_with_progress(&self.options(), &mut |done, total| bar.set(done, total))
     }

@@ -17,6 +17,7 @@ mod run;
 mod saliency;
 mod score;
 mod shaders;
+mod start;
 mod tune;
 mod vad;
 mod verify;

@@ -18,6 +18,7 @@ use super::flags::ModelFlags;
 use super::infer::{Reader, replace};
 use super::inspect::is_onnx;
 use super::output::{Bar, print};
+use super::start::Start;
 
 /// Arguments of `profile`.
 #[derive(Args)]
@@ -97,7 +98,7 @@ impl Profile {
         if !self.input.is_empty() || self.preset.is_some() {
             return Err(Error::Request("--input and --preset are for ONNX files".into()));
         }
-        let mut sequence = self.model.open()?;
+        let mut sequence = self.model.open(&mut Start::begin())?;
         let info = device_info(sequence.engine().device())?;
         let (context, chunk) = (sequence.context(), self.model.chunk);
         if self.prompt == 0 || self.prompt >= context {

@@ -14,6 +14,7 @@ use super::debug::DebugFlags;
 use super::flags::{ModelFlags, SamplingFlags};
 use super::interrupt::Interrupt;
 use super::output::{print, read_text, say};
+use super::start::Start;
 use super::{End, answer};
 
 /// Arguments of `run`.
@@ -41,35 +42,42 @@ pub struct Run {
 impl Run {
     /// Runs the command.
     pub fn execute(self) -> Result<End> {
+        let mut start = Start::begin();
         let request = self.sampling.request()?;
         if self.debug.dump(&self.model, Outputs::BEST, false)? {
             return Ok(End::Done);
         }
         let prompt = self.text()?;
-        let mut sequence = self.model.open()?;
+        let mut sequence = self.model.open(&mut start)?;
         let engine = sequence.engine().clone();
         let ids = self.tokens(&engine, &prompt)?;
         let report = self.debug.watch(&mut sequence);
         let interrupt = Interrupt::catch(true);
         let prompt_tokens = ids.len();
         let mut generation = sequence.generate(Prompt::Ids(ids), &request)?;
-        let text = answer::stream(&mut generation, &interrupt, |piece| if self.json { Ok(()) } else { print(piece) })?;
-        let (device, ids) = (engine.device().name(), &generation.ids()[prompt_tokens..]);
+        let text = answer::stream(&mut generation, &interrupt, |piece| {
+            start.first(engine.device());
+            if self.json { Ok(()) } else { print(piece) }
+        })?;
+        let (device, ids) = (engine.device(), &generation.ids()[prompt_tokens..]);
         let statistics = generation.statistics();
         let (prefill, decode) = (statistics.prefill_rate(), statistics.decode_rate());
         let reason = answer::reason(generation.finish_reason());
         if self.json {
-            let object = json!({
+            let mut object = json!({
                 "text": text, "ids": ids, "prompt_tokens": prompt_tokens, "prefill_tok_s": prefill, "decode_tok_s": decode,
-                "device": device, "finish_reason": reason, "seed": request.sampling.seed,
+                "device": device.name(), "finish_reason": reason, "seed": request.sampling.seed,
             });
+            object.as_object_mut().iter_mut().for_each(|object| object.append(&mut start.json(device)));
             print(format_args!("{object}\n"))?;
         } else {
             print("\n")?;
             let generated = ids.len();
+            let name = device.name();
             say(format_args!(
-                "{device}: {prompt_tokens} prompt tokens at {prefill:.1}/s, {generated} generated at {decode:.1}/s ({reason})"
+                "{name}: {prompt_tokens} prompt tokens at {prefill:.1}/s, {generated} generated at {decode:.1}/s ({reason})"
             ));
+            start.text(device).iter().for_each(say);
         }
         report.finish();
         Ok(if interrupt.came() { End::Interrupted } else { End::Done })

@@ -13,6 +13,7 @@ use super::End;
 use super::debug::DebugFlags;
 use super::flags::ModelFlags;
 use super::output::{Bar, print, read_text};
+use super::start::Start;
 
 /// Arguments of `score`.
 #[derive(Args)]
@@ -53,7 +54,7 @@ impl Score {
             Source { ids: Some(path), .. } => (path, false),
             _ => return Err(Error::Request("there is nothing to score: give --text FILE or --ids FILE.json".into())),
         };
-        let mut sequence = self.model.open()?;
+        let mut sequence = self.model.open(&mut Start::begin())?;
         let text = read_text(path)?;
         let ids = if is_text { sequence.engine().tokenizer().encode(&text, Special::TEXT)? } else { parse_ids(path, &text)? };
         let report = self.debug.watch(&mut sequence);

@@ -3,24 +3,31 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use wavelane::formats::onnx::OnnxFile;
 use wavelane::gate::{self, Count, Profile, Report, Shader, Table, Target, profiles};
 use wavelane::generate::Options;
 use wavelane::kernel::{Caps, Kernel, linker};
 use wavelane::models::{LanguageModel, Outputs};
-use wavelane::plan::Plan;
+use wavelane::plan::{self, Plan};
 use wavelane::session::pages::CacheShape;
+use wavelane::shape::Symbols;
 use wavelane::{DType, Error, Result};
 
 use super::End;
 use super::debug::step_plan;
+use super::inspect::{describe, is_onnx};
 use super::output::{print, say};
 
 /// Arguments of `shaders`.
 #[derive(Args)]
 pub struct Shaders {
-    /// A GGUF file, for the kernels of its steps; without one, every kernel that the planner may pick for any op and device.
+    /// A GGUF file, for the kernels of its steps, or an ONNX file, for those of a run; without one, every kernel that the planner may
+    /// pick for any op and device.
     #[arg(conflicts_with = "update")]
     model: Option<PathBuf>,
+    /// ONNX: the shape of an input, such as x=1x3x224x224; may be repeated [default: as declared, with 1 for open dimensions].
+    #[arg(long, value_name = "NAME=DIMS", requires = "model")]
+    shape: Vec<String>,
     /// Only kernels with this in their names; may be repeated, and then all must be.
     #[arg(long, value_name = "WORD")]
     only: Vec<String>,
@@ -87,7 +94,7 @@ impl Shaders {
             (None, _) => profiles::all(),
         };
         let mut variants = match &self.model {
-            Some(model) => gate::variants_of(&profiles, plans(model, self.check)?)?,
+            Some(model) => gate::variants_of(&profiles, self.plans(model)?)?,
             None => gate::variants(&profiles)?,
         };
         variants.retain(|variant| self.wants(&variant.kernel.name()));
@@ -101,6 +108,20 @@ impl Shaders {
             reports.iter().enumerate().try_for_each(|(number, report)| self.write(folder, number, &report.variant.kernel))?;
         }
         Ok(End::Done)
+    }
+
+    /// The plans of a model: under every view of a device where they are checked, else for the device as it is.
+    fn plans(&self, model: &Path) -> Result<Plans> {
+        let plans = match is_onnx(model) {
+            true => of_run(model, &self.shape)?,
+            false if !self.shape.is_empty() => return Err(Error::Request("--shape is for ONNX files".into())),
+            false => of_steps(model)?,
+        };
+        let most = if self.check { usize::MAX } else { 1 };
+        Ok(Box::new(move |caps| {
+            let views = caps.views().into_iter().take(most).map(|view| plans(&caps.seen_as(view)));
+            Ok(views.collect::<Result<Vec<_>>>()?.concat())
+        }))
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -201,17 +222,22 @@ fn cells(number: usize, used: usize, report: &Report) -> [String; COLUMNS.len()]
     ]
 }
 
-/// The plans of a language model's steps with one token, with several and with a whole chunk of a prompt; under every view of a device,
-/// or for the device as it is.
-fn plans(model: &Path, every_view: bool) -> Result<impl Fn(&Caps) -> Result<Vec<Plan>> + Sync> {
+/// What makes plans for a device.
+type Plans = Box<dyn Fn(&Caps) -> Result<Vec<Plan>> + Sync>;
+
+/// The plans of a language model's steps with one token, with several and with a whole chunk of a prompt.
+fn of_steps(model: &Path) -> Result<Plans> {
     let model = LanguageModel::open(model)?;
     let options = Options::default();
     let cache = CacheShape { slots: 1, context: options.context_of(&model)? };
     let (graph, _) = model.graph(&cache, DType::F16)?;
     let sizes = [1, 2, 8, options.chunk.min(cache.context.next_power_of_two())];
-    Ok(move |caps: &Caps| {
-        let views = caps.views().into_iter().take(if every_view { usize::MAX } else { 1 });
-        let steps = |view| sizes.map(|tokens| step_plan(&graph, tokens, 1, Outputs::BEST, &caps.seen_as(view)));
-        views.flat_map(steps).collect()
-    })
+    Ok(Box::new(move |caps| sizes.iter().map(|tokens| step_plan(&graph, *tokens, 1, Outputs::BEST, caps)).collect()))
+}
+
+/// The plans of the stages of an ONNX model's run on inputs of these shapes.
+fn of_run(model: &Path, shapes: &[String]) -> Result<Plans> {
+    let (stages, _) = describe(OnnxFile::open(model)?.model, shapes)?;
+    let graphs: Vec<_> = stages.into_iter().filter_map(|stage| stage.graph).collect();
+    Ok(Box::new(move |caps| graphs.iter().map(|graph| plan::compile(graph, &Symbols::new(), caps)).collect()))
 }

@@ -62,8 +62,11 @@ impl Sequence {
         options: &Options,
         progress: Progress<'_>,
     ) -> Result<Self> {
-        let (mut graph, mut passes) = engine.model().graph(&cache, dtype)?;
-        passes.push(("set-precision", set_precision(&mut graph, options.precision)?));
+        let (graph, passes) = engine.device().planning(|| {
+            let (mut graph, mut passes) = engine.model().graph(&cache, dtype)?;
+            passes.push(("set-precision", set_precision(&mut graph, options.precision)?));
+            Ok::<_, Error>((graph, passes))
+        })?;
         let graph = Arc::new(graph);
         let mut session = GraphSession::new(engine.device(), graph.clone(), engine.weights().cloned())?;
         session.prepare(&request(1, 1, &[Outputs::BEST]), progress)?;

@@ -60,7 +60,10 @@ pub fn worst(found: &Tensor, expected: &Tensor, tolerance: &Tolerance) -> Result
         Data::U32(v) => f64::from(v[i]),
         Data::I64(v) => v[i] as f64,
     };
-    let bytes = |t: &Tensor| Ok::<_, Error>(unpack(t.as_i64()?).map(f64::from).collect::<Vec<f64>>());
+    let bytes = |t: &Tensor| match t.data() {
+        Data::U32(words) => Ok(words.iter().flat_map(|word| word.to_le_bytes().map(|b| f64::from(b as i8))).collect()),
+        _ => Ok::<Vec<f64>, Error>(unpack(t.as_i64()?).map(f64::from).collect()),
+    };
     let all: Vec<Worst> = match tolerance {
         Tolerance::Bytes(allowed) => {
             let pairs = bytes(found)?.into_iter().zip(bytes(expected)?);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Gpu;
+use super::memory::{Buffer, Purpose};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -12,7 +13,7 @@ use crate::tensor::Tensor;
 #[derive(Clone)]
 pub struct DeviceTensor {
     gpu: Gpu,
-    buffer: wgpu::Buffer,
+    buffer: Buffer,
     dtype: DType,
     shape: Vec<usize>,
 }
@@ -26,17 +27,14 @@ impl DeviceTensor {
         let on_device = DeviceTensor::uninitialised(gpu, tensor.dtype(), tensor.shape())?;
         let mut bytes = tensor.to_device()?.into_owned();
         bytes.resize(bytes.len().next_multiple_of(4), 0);
-        gpu.guard("uploading a tensor", || {
-            gpu.0.queue.write_buffer(&on_device.buffer, 0, &bytes);
-            Ok(())
-        })?;
+        gpu.write("uploading a tensor", &on_device.buffer, 0, &bytes)?;
         Ok(on_device)
     }
 
     /// A tensor whose elements a run will write.
     pub(super) fn uninitialised(gpu: &Gpu, dtype: DType, shape: &[usize]) -> Result<Self> {
         let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let buffer = gpu.buffer("a tensor", dtype.device_bytes(shape.iter().product()), usage)?;
+        let buffer = gpu.buffer(Purpose::Other, "a tensor", dtype.device_bytes(shape.iter().product()), usage)?;
         Ok(DeviceTensor { gpu: gpu.clone(), buffer, dtype, shape: shape.to_vec() })
     }
 
@@ -65,7 +63,7 @@ impl DeviceTensor {
         Tensor::from_device(self.dtype, &self.shape, &bytes)
     }
 
-    pub(super) fn buffer(&self) -> &wgpu::Buffer {
+    pub(super) fn buffer(&self) -> &Buffer {
         &self.buffer
     }
 

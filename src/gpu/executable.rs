@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::launch::{self, Launch};
+use super::memory::{Buffer, Purpose};
 use super::weights::Slice;
 use super::{DeviceTensor, Gpu, Mapping, WeightStore, map};
 use crate::error::{Error, Result};
@@ -34,15 +35,15 @@ impl Pace {
 /// Where a plan's values lie outside the weights.
 pub struct Storage {
     /// All activations.
-    pub arena: wgpu::Buffer,
+    pub arena: Buffer,
     /// States by value index.
-    pub states: HashMap<usize, wgpu::Buffer>,
+    pub states: HashMap<usize, Buffer>,
 }
 
 /// The buffers by which one run's inputs come and its results go.
 struct Transfer {
-    upload: wgpu::Buffer,
-    readback: wgpu::Buffer,
+    upload: Buffer,
+    readback: Buffer,
 }
 
 /// An input of a run: bytes of the host, a tensor that is on the device already, or what the run before left as that output.
@@ -79,11 +80,11 @@ pub struct Executable {
     pub plan: Arc<Plan>,
     /// The launches of each step.
     steps: Vec<Vec<Launch>>,
-    inputs: wgpu::Buffer,
+    inputs: Buffer,
     /// Two, so that the next run's inputs are written while this one runs; the second is made when it is wanted.
     transfers: Vec<Transfer>,
     /// `(buffer, offset, bytes)` of each output.
-    outputs: Vec<(wgpu::Buffer, u64, u64)>,
+    outputs: Vec<(Buffer, u64, u64)>,
 }
 
 impl Executable {
@@ -108,7 +109,8 @@ impl Executable {
         storage: &Storage,
     ) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
-        let inputs = gpu.buffer("inputs", plan.input_bytes, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)?;
+        let inputs =
+            gpu.buffer(Purpose::Staging, "inputs", plan.input_bytes, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)?;
         let place = |i: usize| place(gpu, &graph, &plan, i, weights, storage, &inputs);
         let outputs: Vec<Slice> = plan.outputs.iter().map(|i| place(*i)).collect::<Result<_>>()?;
         let resource = |r: Resource| match r {
@@ -132,11 +134,12 @@ impl Executable {
     fn transfer(&mut self, i: usize) -> Result<()> {
         use wgpu::BufferUsages as Usage;
         while self.transfers.len() <= i {
-            let upload = self.gpu.buffer("an upload", self.plan.input_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
+            let upload =
+                self.gpu.buffer(Purpose::Staging, "an upload", self.plan.input_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
             let bytes = self.outputs.iter().map(|(.., bytes)| bytes.next_multiple_of(4)).sum();
-            let readback = self.gpu.buffer("results", bytes, Usage::MAP_READ | Usage::COPY_DST)?;
+            let readback = self.gpu.buffer(Purpose::Staging, "results", bytes, Usage::MAP_READ | Usage::COPY_DST)?;
             let mapped = map(&upload, wgpu::MapMode::Write);
-            self.gpu.0.queue.submit([]);
+            self.gpu.flush();
             self.gpu.wait()?;
             mapped.check(&self.gpu, "mapping the upload buffer")?;
             self.transfers.push(Transfer { upload, readback });
@@ -283,7 +286,7 @@ impl Executable {
     }
 
     /// The inputs' buffer.
-    pub(super) fn inputs(&self) -> &wgpu::Buffer {
+    pub(super) fn inputs(&self) -> &Buffer {
         &self.inputs
     }
 
@@ -306,7 +309,7 @@ impl Executable {
     fn results(&self, readback: &wgpu::Buffer) -> Result<Vec<Vec<u8>>> {
         let view = readback.get_mapped_range(..).map_err(|e| self.gpu.error(format!("reading results: {e}")))?;
         let mut at = 0;
-        let one = |(_, _, bytes): &(wgpu::Buffer, u64, u64)| {
+        let one = |(_, _, bytes): &(Buffer, u64, u64)| {
             let from = at;
             at += bytes.next_multiple_of(4) as usize;
             view[from..from + *bytes as usize].to_vec()
@@ -345,7 +348,7 @@ pub(super) fn place(
     i: usize,
     weights: &WeightStore,
     storage: &Storage,
-    inputs: &wgpu::Buffer,
+    inputs: &Buffer,
 ) -> Result<Slice> {
     let value = &plan.values[i];
     let bytes = value.bytes();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Gpu;
+use super::memory::{Buffer, Purpose};
 use super::pipelines::{Key, Pipeline};
 use super::weights::Slice;
 use crate::error::{Error, Result};
@@ -14,6 +15,8 @@ pub struct Launch {
     pipeline: Arc<Pipeline>,
     groups: Vec<(u32, wgpu::BindGroup)>,
     grid: [u32; 3],
+    /// The parameters of all launches that were made together.
+    _params: Buffer,
 }
 
 impl Launch {
@@ -35,17 +38,19 @@ pub fn launches(gpu: &Gpu, dispatches: &[&Dispatch], resource: impl Fn(Resource)
     let stride = u64::from(gpu.info().caps.uniform_align);
     let size = |d: &Dispatch| (d.params.len() as u64 * 4).max(4).next_multiple_of(16).next_multiple_of(stride);
     let total = dispatches.iter().map(|d| size(d)).sum();
-    let params = gpu.buffer("parameters", total, Usage::UNIFORM | Usage::COPY_DST)?;
+    let params = gpu.buffer(Purpose::Other, "parameters", total, Usage::UNIFORM | Usage::COPY_DST)?;
+    let mut words = vec![0u32; total as usize / 4];
     let mut offset = 0;
     let mut launches = Vec::with_capacity(dispatches.len());
     for dispatch in dispatches {
         let pipeline = pipelines.next().ok_or_else(|| Error::invalid("executable", "a pipeline is missing"))?;
-        let words = Slice { buffer: params.clone(), offset, bytes: (dispatch.params.len() as u64 * 4).next_multiple_of(16) };
-        let groups = bind(gpu, dispatch, &pipeline, &words, &resource)?;
-        gpu.0.queue.write_buffer(&params, offset, bytemuck::cast_slice(&dispatch.params));
-        launches.push(Launch { pipeline, groups, grid: dispatch.grid });
+        let own = Slice { buffer: params.clone(), offset, bytes: (dispatch.params.len() as u64 * 4).next_multiple_of(16) };
+        let groups = bind(gpu, dispatch, &pipeline, &own, &resource)?;
+        words[offset as usize / 4..][..dispatch.params.len()].copy_from_slice(&dispatch.params);
+        launches.push(Launch { pipeline, groups, grid: dispatch.grid, _params: params.clone() });
         offset += size(dispatch);
     }
+    gpu.write("writing parameters", &params, 0, bytemuck::cast_slice(&words))?;
     Ok(launches)
 }
 

@@ -4,8 +4,10 @@ pub mod check;
 mod device_tensor;
 mod executable;
 mod launch;
+mod memory;
 mod pipeline_cache;
 mod pipelines;
+mod preparation;
 pub mod profile;
 mod proving;
 pub mod record;
@@ -22,12 +24,16 @@ use serde::{Deserialize, Serialize};
 
 pub use device_tensor::{DeviceTensor, Located};
 pub use executable::Started;
+pub use memory::{Memory, MemoryUse};
+pub use preparation::Preparation;
 pub use proving::Verdict;
 pub use record::{Budget, Record};
 pub use runner::Runner;
 pub use series::Series;
 pub use trial::Fill;
 pub use weights::{Progress, WeightStore};
+
+use memory::{Buffer, Purpose};
 
 use crate::error::{Error, Result};
 use crate::kernel::caps::{Cooperative, Width};
@@ -102,6 +108,8 @@ struct Inner {
     info: DeviceInfo,
     pipelines: Arc<pipelines::Pipelines>,
     counters: AtomicCounters,
+    memory: Arc<memory::Account>,
+    preparation: preparation::Clock,
     record: Option<Arc<Record>>,
 }
 
@@ -231,7 +239,7 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::Device { device: chosen.name.clone(), what: format!("cannot be opened: {e}") })?;
-        Ok(Gpu::new(device, queue, chosen, Arc::default(), None))
+        Ok(Gpu::new(device, queue, chosen))
     }
 
     /// Runs on a device that the host application owns. The device should have been requested with the adapter's
@@ -243,19 +251,39 @@ impl Gpu {
         let info = describe(0, &device.adapter_info(), &device.limits(), device.features());
         match &info.refused {
             Some(reason) => Err(Error::NoDevice(format!("the host's device '{}' cannot run plans: {reason}", info.name))),
-            None => Ok(Gpu::new(device, queue, info, Arc::default(), None)),
+            None => Ok(Gpu::new(device, queue, info)),
         }
     }
 
-    fn new(
-        device: wgpu::Device,
-        queue: wgpu::Queue,
-        info: DeviceInfo,
-        pipelines: Arc<pipelines::Pipelines>,
-        record: Option<Arc<Record>>,
-    ) -> Self {
+    fn new(device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo) -> Self {
         log::info!("device '{}' ({}, {}), {:?}", info.name, info.backend, info.driver, info.caps);
-        Gpu(Arc::new(Inner { device, queue, info, pipelines, counters: Default::default(), record }))
+        Gpu(Arc::new(Inner {
+            device,
+            queue,
+            info,
+            pipelines: Arc::default(),
+            counters: AtomicCounters::default(),
+            memory: Arc::default(),
+            preparation: Arc::default(),
+            record: None,
+        }))
+    }
+
+    /// Another handle of the same device, with what `change` makes different.
+    fn changed(&self, change: impl FnOnce(&mut Inner)) -> Self {
+        let Inner { device, queue, info, pipelines, memory, preparation, record, .. } = &*self.0;
+        let mut inner = Inner {
+            device: device.clone(),
+            queue: queue.clone(),
+            info: info.clone(),
+            pipelines: pipelines.clone(),
+            counters: AtomicCounters::default(),
+            memory: memory.clone(),
+            preparation: preparation.clone(),
+            record: record.clone(),
+        };
+        change(&mut inner);
+        Gpu(Arc::new(inner))
     }
 
     /// What identifies the device.
@@ -266,18 +294,18 @@ impl Gpu {
     /// The same device with other limits as far as planning is concerned, for tests: `change` may only lower them. Nothing is
     /// known of its kernels.
     pub fn with_caps(&self, change: impl FnOnce(&mut Caps)) -> Self {
-        let mut info = self.0.info.clone();
-        change(&mut info.caps);
-        Gpu::new(self.0.device.clone(), self.0.queue.clone(), info, self.0.pipelines.clone(), None)
+        self.changed(|inner| {
+            change(&mut inner.info.caps);
+            inner.record = None;
+        })
     }
 
     /// The same device, whose kernels are compared with the reference before their first use, and timed against one another, as far
     /// as the record's budget goes. What is learnt is added to the record, and plans heed it.
     pub fn with_record(&self, record: Arc<Record>) -> Self {
-        let Inner { device, queue, info, pipelines, .. } = &*self.0;
         let compiled = record.pipelines();
-        let gpu = Gpu::new(device.clone(), queue.clone(), info.clone(), pipelines.clone(), Some(record));
-        compiled.into_iter().for_each(|path| pipelines.keep(&gpu, path));
+        let gpu = self.changed(|inner| inner.record = Some(record));
+        compiled.into_iter().for_each(|path| gpu.0.pipelines.keep(&gpu, path));
         gpu
     }
 
@@ -286,17 +314,18 @@ impl Gpu {
         self.0.record.as_ref()
     }
 
-    /// The same device, where plans heed `choices` and nothing is learnt.
+    /// The same device, where plans heed `choices` and nothing is learnt, for trials, whose time somebody else counts.
     fn settled(&self, choices: Choices) -> Self {
-        self.with_record(Arc::new(Record::settled(choices)))
+        self.changed(|inner| {
+            inner.record = Some(Arc::new(Record::settled(choices)));
+            inner.preparation = Arc::default();
+        })
     }
 
     /// The same device as a broken driver would make it, for tests: `fault` changes the WGSL of the kernels of its choice.
     #[doc(hidden)]
     pub fn with_fault(&self, fault: impl Fn(&Kernel, String) -> String + Send + Sync + 'static) -> Self {
-        let Inner { device, queue, info, record, .. } = &*self.0;
-        let pipelines = Arc::new(pipelines::Pipelines::with_fault(Box::new(fault)));
-        Gpu::new(device.clone(), queue.clone(), info.clone(), pipelines, record.clone())
+        self.changed(|inner| inner.pipelines = Arc::new(pipelines::Pipelines::with_fault(Box::new(fault))))
     }
 
     /// What the device was asked for so far.
@@ -326,36 +355,42 @@ impl Gpu {
         }
     }
 
-    fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
-        self.0.counters.buffers.fetch_add(1, Ordering::Relaxed);
-        // wgpu refuses empty buffers and copies that are no multiple of four.
-        let size = size.next_multiple_of(4).max(4);
-        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        self.guard(&format!("allocating {size} bytes for {label}"), || Ok(self.0.device.create_buffer(&descriptor)))
-    }
-
     fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
         self.0.counters.submits.fetch_add(1, Ordering::Relaxed);
-        self.0.queue.submit([commands])
+        let submission = self.0.queue.submit([commands]);
+        self.0.memory.submitted();
+        submission
+    }
+
+    /// Begins to bring what was written so far.
+    fn flush(&self) {
+        self.0.queue.submit([]);
+        self.0.memory.submitted();
     }
 
     /// Waits until that submission and all before it are done and their callbacks have run.
     fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        self.0.device.poll(poll).map(|_| ()).map_err(|e| self.error(format!("waiting for submitted work: {e}")))
+        self.poll(poll)
     }
 
     /// Waits until all submitted work is done and its callbacks have run.
     fn wait(&self) -> Result<()> {
-        let status = self.0.device.poll(wgpu::PollType::wait_indefinitely());
-        status.map(|_| ()).map_err(|e| self.error(format!("waiting for submitted work: {e}")))
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    fn poll(&self, until: wgpu::PollType) -> Result<()> {
+        self.0.device.poll(until).map_err(|e| self.error(format!("waiting for submitted work: {e}")))?;
+        self.0.memory.arrived();
+        Ok(())
     }
 
     /// Copies parts of buffers to the host: `(buffer, offset, bytes)` each. For checks; runs read back through buffers
     /// that are made once.
-    fn read(&self, parts: &[(&wgpu::Buffer, u64, u64)]) -> Result<Vec<Vec<u8>>> {
+    fn read(&self, parts: &[(&Buffer, u64, u64)]) -> Result<Vec<Vec<u8>>> {
         let total = parts.iter().map(|(_, _, n)| n.next_multiple_of(4)).sum();
-        let target = self.buffer("a readback", total, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+        let target =
+            self.buffer(Purpose::Staging, "a readback", total, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
         self.guard("reading back", || {
             let mut encoder = self.0.device.create_command_encoder(&Default::default());
             let mut at = 0;
@@ -369,7 +404,7 @@ impl Gpu {
             mapped.check(self, "reading back")?;
             let view = target.get_mapped_range(..).map_err(|e| self.error(format!("reading back: {e}")))?;
             let mut at = 0;
-            let part = |(_, _, bytes): &(&wgpu::Buffer, u64, u64)| {
+            let part = |(_, _, bytes): &(&Buffer, u64, u64)| {
                 let from = at;
                 at += bytes.next_multiple_of(4) as usize;
                 view[from..from + *bytes as usize].to_vec()

@@ -75,12 +75,16 @@ impl Gpu {
             }
         }
         let new: Vec<_> = missing.par_iter().map(|key| Ok(((*key).clone(), self.make(key)?.into()))).collect::<Result<_>>()?;
-        if !new.is_empty() {
-            self.0.pipelines.compiled().iter().for_each(|compiled| compiled.save());
-        }
         let mut made = lock();
         made.extend(new);
         Ok(keys.iter().filter_map(|key| made.get(key).cloned()).collect())
+    }
+
+    /// Writes what the driver compiled where that is kept, once a plan is ready: trials, of which there are many, leave it to that.
+    pub(super) fn keep_pipelines(&self) {
+        if self.record().is_some_and(|record| record.pipelines().is_some()) {
+            self.0.pipelines.compiled().iter().for_each(|compiled| compiled.save());
+        }
     }
 
     /// The WGSL of a kernel.

@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::executable::Executable;
 use super::launch::Launch;
+use super::memory::{Buffer, Purpose};
 use super::runner::{Given, Runner, placed};
 use super::{Gpu, map};
 use crate::error::{Error, Result};
-use crate::graph::interpreter;
-use crate::plan::{Plan, Request};
+use crate::graph::{Graph, interpreter};
+use crate::kernel::Dispatch;
+use crate::plan::{Plan, Request, StepWork};
 use crate::shape::Symbols;
 use crate::tensor::Tensor;
 
@@ -66,9 +68,9 @@ pub struct StepTime {
     pub op: String,
     /// The node's name, as the source model has it.
     pub node: String,
-    /// Arithmetic operations, at most.
+    /// Arithmetic operations ([`Plan::step_work`]).
     pub flops: u64,
-    /// Bytes that must be moved, where that is known ([`Plan::step_bytes`]).
+    /// Bytes that must be moved, where that is known.
     pub bytes: Option<u64>,
     /// Its dispatches, in order.
     pub dispatches: Vec<DispatchTime>,
@@ -156,10 +158,10 @@ impl Runner {
             results = self.run(request, inputs)?;
             walls.push(began.elapsed().as_secs_f64());
         }
-        let state_bytes = self.storage.states.values().map(wgpu::Buffer::size).sum();
+        let state_bytes = self.storage.states.values().map(|state| state.size()).sum();
         let graph = self.graph.clone();
         let executable = self.executable(request)?;
-        let plan = executable.plan.clone();
+        let (part, plan) = (executable.graph.clone(), executable.plan.clone());
         executable.begin(&placed(&graph, &plan, inputs.iter().map(Given::Host))?)?;
         let seconds = match method {
             Method::Timestamps => executable.by_timestamps(runs)?,
@@ -175,28 +177,29 @@ impl Runner {
             arena_bytes: plan.arena_bytes,
             unshared_bytes: plan.unshared_bytes,
             state_bytes,
-            steps: steps(&plan, &seconds),
+            steps: steps(&part, &plan, inputs, &seconds),
         };
         Ok((results, profile))
     }
 }
 
-/// The steps of a plan with the seconds of its dispatches, in order.
-fn steps(plan: &Plan, seconds: &[f64]) -> Vec<StepTime> {
+/// The steps of a graph's plan with the seconds of its dispatches, in order, for these inputs.
+fn steps(graph: &Graph, plan: &Plan, inputs: &[Tensor], seconds: &[f64]) -> Vec<StepTime> {
     let mut seconds = seconds.iter().copied();
-    let step = |step: &crate::plan::Step| StepTime {
-        op: step.op.clone(),
-        node: step.name.clone(),
-        flops: step.flops,
-        bytes: plan.step_bytes(step),
-        dispatches: (step.dispatches.iter().zip(seconds.by_ref()))
-            .map(|(d, seconds)| DispatchTime {
-                shader: d.kernel.shader.to_string(),
-                kernel: d.kernel.to_string(),
-                grid: d.grid,
-                seconds,
-            })
-            .collect(),
+    let known = |value: usize| {
+        let input = graph.inputs.iter().position(|id| id.0 == value)?;
+        inputs.get(input)?.as_u32().ok().map(<[u32]>::to_vec)
+    };
+    let step = |step: &crate::plan::Step| {
+        let StepWork { flops, bytes } = plan.step_work(graph, step, &known);
+        let time = |(d, seconds): (&Dispatch, f64)| DispatchTime {
+            shader: d.kernel.shader.to_string(),
+            kernel: d.kernel.to_string(),
+            grid: d.grid,
+            seconds,
+        };
+        let dispatches = step.dispatches.iter().zip(seconds.by_ref()).map(time).collect();
+        StepTime { op: step.op.clone(), node: step.name.clone(), flops, bytes, dispatches }
     };
     plan.steps.iter().map(step).collect()
 }
@@ -254,8 +257,8 @@ impl Executable {
 struct Clock<'a> {
     gpu: &'a Gpu,
     queries: wgpu::QuerySet,
-    resolved: wgpu::Buffer,
-    readback: wgpu::Buffer,
+    resolved: Buffer,
+    readback: Buffer,
 }
 
 impl<'a> Clock<'a> {
@@ -265,8 +268,8 @@ impl<'a> Clock<'a> {
         let bytes = u64::from(count) * 8;
         let descriptor = wgpu::QuerySetDescriptor { label: Some("profile"), ty: wgpu::QueryType::Timestamp, count };
         let queries = gpu.guard("making timestamps", || Ok(gpu.0.device.create_query_set(&descriptor)))?;
-        let resolved = gpu.buffer("timestamps", bytes, Usage::QUERY_RESOLVE | Usage::COPY_SRC)?;
-        let readback = gpu.buffer("timestamps on the host", bytes, Usage::COPY_DST | Usage::MAP_READ)?;
+        let resolved = gpu.buffer(Purpose::Other, "timestamps", bytes, Usage::QUERY_RESOLVE | Usage::COPY_SRC)?;
+        let readback = gpu.buffer(Purpose::Staging, "timestamps on the host", bytes, Usage::COPY_DST | Usage::MAP_READ)?;
         Ok(Clock { gpu, queries, resolved, readback })
     }
 

@@ -11,17 +11,44 @@ use super::{Gpu, WeightStore};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernel::caps::View;
-use crate::kernel::{Caps, Dispatch, Kernel};
+use crate::kernel::{Caps, Kernel};
 use crate::plan::choices::Problem;
 use crate::plan::{self, Choices, Plan};
 use crate::shape::Symbols;
 
 /// Operations of an example that the reference is given: some hundredths of a second.
 const REFERENCE_FLOPS: u64 = 16_000_000;
+/// Operations of a second's comparison with the reference, at least: what it computes twice and more, for results and tolerance.
+const REFERENCE_RATE: f64 = 3e8;
 /// Nodes with less than this part of a plan's operations are not timed.
 const SHARE: f64 = 0.005;
 /// What another kernel must need at most of the usual one's time to be used instead: less would be noise.
 const BETTER: f64 = 0.9;
+
+/// When the time for something is up: never, where no clock goes so far.
+#[derive(Clone, Copy)]
+struct End(Option<Instant>);
+
+impl End {
+    /// After that time from now.
+    fn after(time: Duration) -> Self {
+        End(Instant::now().checked_add(time))
+    }
+
+    /// Seconds that are left.
+    fn left(self) -> f64 {
+        self.0.map_or(f64::INFINITY, |end| end.saturating_duration_since(Instant::now()).as_secs_f64())
+    }
+}
+
+/// What is known of a step's kernels after a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Right,
+    Wrong,
+    /// It could not be compared by itself, or not in the time that is left.
+    Unknown,
+}
 
 /// What the comparison of one node with the reference showed.
 #[derive(Clone, Debug)]
@@ -43,7 +70,7 @@ impl Gpu {
         let trial = Trial::of_graph(graph, fill)?;
         let plan = plan::compile(graph, &Symbols::new(), &device.info().caps)?;
         let kernels: Vec<Kernel> = plan.dispatches().map(|d| d.kernel.clone()).collect();
-        let outcome = match trial.check(&device) {
+        let outcome = match trial.check(&device, &WeightStore::new(&device)) {
             Ok((_, worst)) => Ok(worst),
             Err(Error::Check(what)) => Err(what),
             Err(e) => return Err(e),
@@ -64,12 +91,12 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails altogether.
-    pub(super) fn prove(&self, record: &Record, graph: &Graph, plan: &Plan) -> Result<bool> {
-        let started = Instant::now();
+    pub(super) fn prove(&self, record: &Record, graph: &Graph, plan: &Plan, weights: &Arc<WeightStore>) -> Result<bool> {
         let limit = record.left().proving;
         if limit.is_zero() {
             return Ok(false);
         }
+        let (started, end) = (Instant::now(), End::after(limit));
         let device = self.settled(record.choices());
         let mut unproven = self.unproven(record, plan.dispatches().map(|d| &d.kernel))?;
         let (mut struck, found) = (false, unproven.len());
@@ -83,11 +110,13 @@ impl Gpu {
             if !kernels.iter().any(|k| unproven.contains(&k.name())) {
                 continue;
             }
-            if started.elapsed() >= limit {
+            if end.left() == 0.0 {
                 log::info!("{} kernels are used unproven: the time for proving is up", unproven.len());
+                // Nothing is timed in such a start: drivers compile everything for the first time, and the next has less to do.
+                record.spend(Budget { proving: Duration::ZERO, tuning: record.left().tuning });
                 break;
             }
-            struck |= !device.prove_step(record, graph, plan, step)?;
+            struck |= device.prove_step(record, graph, plan, step, weights, end)? == Proof::Wrong;
             // Whether it was right, wrong or could not be compared, it is not tried again with this plan.
             kernels.iter().for_each(|k| _ = unproven.remove(&k.name()));
         }
@@ -109,17 +138,27 @@ impl Gpu {
         Ok(unproven)
     }
 
-    /// Compares one step with the reference and notes the outcome; false when it is wrong.
-    fn prove_step(&self, record: &Record, graph: &Graph, plan: &Plan, step: usize) -> Result<bool> {
+    /// Compares one step with the reference and notes the outcome. What would take until after `end` is not begun.
+    fn prove_step(
+        &self,
+        record: &Record,
+        graph: &Graph,
+        plan: &Plan,
+        step: usize,
+        weights: &Arc<WeightStore>,
+        end: End,
+    ) -> Result<Proof> {
         let kernels: Vec<&Kernel> = plan.steps[step].dispatches.iter().map(|d| &d.kernel).collect();
-        let trials = [Some(REFERENCE_FLOPS), None].map(|flops| {
-            move || match flops {
-                Some(flops) => Trial::of_step_within(graph, plan, step, flops),
-                None => Trial::of_step(graph, plan, step),
+        let seconds = plan.steps[step].flops as f64 / REFERENCE_RATE;
+        for whole in [false, true] {
+            if whole && seconds > end.left() {
+                return Ok(Proof::Unknown);
             }
-        });
-        for trial in trials {
-            match trial()?.check(self) {
+            let trial = match whole {
+                false => Trial::of_step_within(graph, plan, step, REFERENCE_FLOPS)?,
+                true => Trial::of_step(graph, plan, step)?,
+            };
+            match trial.check(self, weights) {
                 Ok((ran, _)) => {
                     let same: Vec<&&Kernel> = kernels.iter().filter(|k| ran.dispatches().any(|d| d.kernel == ***k)).collect();
                     for kernel in &same {
@@ -127,21 +166,21 @@ impl Gpu {
                     }
                     // Smaller shapes may lead to other kernels; then the whole is tried.
                     if same.len() == kernels.len() {
-                        return Ok(true);
+                        return Ok(Proof::Right);
                     }
                 }
                 Err(Error::Check(reason)) => {
                     kernels.iter().for_each(|kernel| record.strike(&kernel.name(), &reason));
-                    return Ok(false);
+                    return Ok(Proof::Wrong);
                 }
                 Err(e @ Error::Device { .. }) => return Err(e),
                 Err(e) => {
                     log::debug!("{} '{}' cannot be tried by itself: {e}", plan.steps[step].op, plan.steps[step].name);
-                    return Ok(true);
+                    return Ok(Proof::Unknown);
                 }
             }
         }
-        Ok(true)
+        Ok(Proof::Unknown)
     }
 
     /// Times, for the nodes of `plan` that take the most operations, the lowerings that could be used instead of one another, until
@@ -150,11 +189,11 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] when the device fails altogether.
     pub(super) fn tune(&self, record: &Record, graph: &Graph, plan: &Plan, weights: &Arc<WeightStore>) -> Result<bool> {
-        let started = Instant::now();
         let limit = record.left().tuning;
         if limit.is_zero() {
             return Ok(false);
         }
+        let (started, end) = (Instant::now(), End::after(limit));
         let caps = &self.info().caps;
         let problems = plan::problems(graph, &plan.symbols, caps)?;
         // One step for all that compute the same, with the operations of all of them.
@@ -171,11 +210,11 @@ impl Gpu {
         order.sort_by_key(|(_, (_, flops))| std::cmp::Reverse(*flops));
         let mut changed = false;
         for (signature, (step, _)) in order {
-            if started.elapsed() >= limit {
+            if end.left() == 0.0 {
                 log::info!("the time for tuning is up");
                 break;
             }
-            let view = self.fastest(record, graph, plan, step, &problems[step], weights)?;
+            let view = self.fastest(record, graph, plan, step, &problems[step], weights, end)?;
             let Some(view) = view else { continue };
             changed |= caps.views().first() != Some(&view);
             record.prefer(signature, view);
@@ -185,7 +224,9 @@ impl Gpu {
         Ok(changed)
     }
 
-    /// The view under which a step runs fastest, of those that give right results; none where there is nothing to choose.
+    /// The view under which a step runs fastest, of those that give right results; none where there is nothing to choose, or where
+    /// `end` comes before all were compared. What was compared already is timed even then, so that every start comes further than
+    /// the one before.
     fn fastest(
         &self,
         record: &Record,
@@ -194,6 +235,7 @@ impl Gpu {
         step: usize,
         problem: &Problem<'_>,
         weights: &Arc<WeightStore>,
+        end: End,
     ) -> Result<Option<View>> {
         let caps: &Caps = &self.info().caps;
         let candidates = problem.candidates(caps);
@@ -209,10 +251,19 @@ impl Gpu {
             }
             let device = self.with_caps(|c| *c = caps.seen_as(view)).settled(struck.clone());
             let kernels = lowered.dispatches.iter().map(|d| &d.kernel);
-            if !self.unproven(record, kernels)?.is_empty()
-                && !device.prove_lowered(record, graph, plan, step, &lowered.dispatches)?
-            {
-                continue;
+            if !self.unproven(record, kernels)?.is_empty() {
+                if end.left() == 0.0 {
+                    return Ok(None);
+                }
+                let mut other = plan.clone();
+                other.steps[step].dispatches = lowered.dispatches;
+                // The usual lowering is used whether it could be compared or not.
+                let usual = caps.views().first() == Some(&view);
+                match device.prove_step(record, graph, &other, step, weights, end)? {
+                    Proof::Unknown if usual => {}
+                    Proof::Right => {}
+                    Proof::Unknown | Proof::Wrong => continue,
+                }
             }
             let limit = best.map_or(f64::INFINITY, |(_, seconds)| seconds * BETTER);
             let Some(seconds) = trial.time(&device, weights, limit)? else { continue };
@@ -222,12 +273,5 @@ impl Gpu {
             }
         }
         Ok(best.map(|(view, _)| view))
-    }
-
-    /// Like [`Gpu::prove_step`] for a lowering that is not the plan's.
-    fn prove_lowered(&self, record: &Record, graph: &Graph, plan: &Plan, step: usize, dispatches: &[Dispatch]) -> Result<bool> {
-        let mut other = plan.clone();
-        other.steps[step].dispatches = dispatches.to_vec();
-        self.prove_step(record, graph, &other, step)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::device_tensor::{DeviceTensor, Located};
 use super::executable::{Executable, Feed, Pace, Started, Storage};
 use super::launch;
+use super::memory::{Buffer, Purpose};
 use super::weights::Progress;
 use super::{Gpu, WeightStore};
 use crate::dtype::DType;
@@ -50,9 +51,9 @@ impl Runner {
                 );
                 return Err(Error::Unsupported(what));
             }
-            states.insert(i, gpu.buffer(&format!("the state '{}'", value.name), bytes, usage)?);
+            states.insert(i, gpu.buffer(Purpose::States, &format!("the state '{}'", value.name), bytes, usage)?);
         }
-        let arena = gpu.buffer("activations", 4, usage)?;
+        let arena = arena(gpu, 0)?;
         let pace = Pace::guess(gpu.info().caps.width);
         Ok(Runner {
             gpu: gpu.clone(),
@@ -82,7 +83,7 @@ impl Runner {
 
     /// Bytes of the arena and of the states.
     pub fn bytes(&self) -> u64 {
-        self.storage.arena.size() + self.storage.states.values().map(wgpu::Buffer::size).sum::<u64>()
+        self.storage.arena.size() + self.storage.states.values().map(|state| state.size()).sum::<u64>()
     }
 
     /// Makes the plan for `request` ready: compiles it, uploads weights that are not there yet, makes pipelines.
@@ -237,34 +238,42 @@ impl Runner {
             self.ready.push(found);
             return Ok(self.ready.len() - 1);
         }
-        let graph = Arc::new(plan::passes::restrict(&self.graph, &request.outputs)?);
+        let restrict = || plan::passes::restrict(&self.graph, &request.outputs);
+        let graph = Arc::new(self.gpu.timed(|p| &mut p.planning, restrict)?);
         let plan = Arc::new(self.plan(&graph, request, progress)?);
         if plan.arena_bytes > self.storage.arena.size() {
-            // Bind groups hold the arena: those of the plans made so far would keep the old one alive.
+            // Bind groups hold the arena: those of the plans made so far would keep the old one alive. It goes before the new one
+            // comes.
             self.ready.clear();
-            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-            self.storage.arena = self.gpu.buffer("activations", plan.arena_bytes, usage)?;
+            self.storage.arena = arena(&self.gpu, 0)?;
+            self.storage.arena = arena(&self.gpu, plan.arena_bytes)?;
         }
         if self.ready.len() >= MOST_PLANS {
             self.ready.remove(0);
         }
-        self.ready.push(Executable::new(&self.gpu, request.clone(), graph, plan, &self.weights, &self.storage)?);
+        let make = || Executable::new(&self.gpu, request.clone(), graph, plan, &self.weights, &self.storage);
+        self.ready.push(self.gpu.timed(|p| &mut p.binding, make)?);
+        self.gpu.keep_pipelines();
         Ok(self.ready.len() - 1)
     }
 
     /// A plan whose weights are on the device and whose kernels are known to be right and fast, as far as there was time to find out.
     fn plan(&self, graph: &Graph, request: &Request, progress: Progress<'_>) -> Result<Plan> {
-        let choices = || self.gpu.record().map_or_else(Choices::default, |record| record.choices());
-        let compile = || plan::compile_with(graph, &request.symbols, &self.gpu.info().caps, &choices());
+        let gpu = &self.gpu;
+        let choices = || gpu.record().map_or_else(Choices::default, |record| record.choices());
+        let compile = || {
+            let compile = || plan::compile_with(graph, &request.symbols, &gpu.info().caps, &choices());
+            gpu.timed(|p| &mut p.planning, compile)
+        };
         let mut plan = compile()?;
         self.load(graph, &plan, progress)?;
-        let Some(record) = self.gpu.record() else { return Ok(plan) };
+        let Some(record) = gpu.record() else { return Ok(plan) };
         // A kernel that takes the place of a struck one may have to be struck too; each does once.
-        while self.gpu.prove(record, graph, &plan)? {
+        while gpu.timed(|p| &mut p.proving, || gpu.prove(record, graph, &plan, &self.weights))? {
             plan = compile()?;
             self.load(graph, &plan, progress)?;
         }
-        if self.gpu.tune(record, graph, &plan, &self.weights)? {
+        if gpu.timed(|p| &mut p.tuning, || gpu.tune(record, graph, &plan, &self.weights))? {
             plan = compile()?;
             self.load(graph, &plan, progress)?;
         }
@@ -277,11 +286,18 @@ impl Runner {
         let gpu = &self.gpu;
         std::thread::scope(|scope| {
             let pipelines = scope.spawn(|| gpu.pipelines(&keys));
-            self.weights.ensure(graph, plan, progress)?;
-            let made = pipelines.join().map_err(|_| Error::invalid("pipelines", "the thread that makes them panicked"))?;
+            gpu.timed(|p| &mut p.upload, || self.weights.ensure(graph, plan, progress))?;
+            let made = gpu
+                .timed(|p| &mut p.pipelines, || pipelines.join())
+                .map_err(|_| Error::invalid("pipelines", "the thread that makes them panicked"))?;
             made.map(|_| ())
         })
     }
+}
+
+/// A buffer for activations.
+fn arena(gpu: &Gpu, bytes: u64) -> Result<Buffer> {
+    gpu.buffer(Purpose::Arena, "activations", bytes, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC)
 }
 
 /// An input where it is.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::launch::{Launch, launches};
+use super::memory::{Buffer, Purpose};
 use super::weights::Slice;
 use super::{Gpu, map};
 use crate::error::{Error, Result};
@@ -14,9 +15,9 @@ const READBACK: u64 = 16;
 /// Dispatches over buffers of their own.
 pub struct Series {
     gpu: Gpu,
-    buffers: Vec<wgpu::Buffer>,
+    buffers: Vec<Buffer>,
     launches: Vec<Launch>,
-    readback: wgpu::Buffer,
+    readback: Buffer,
 }
 
 impl Gpu {
@@ -32,7 +33,7 @@ impl Gpu {
     pub fn series(&self, bytes: &[u64], dispatches: &[Dispatch]) -> Result<Series> {
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-        let buffer = |bytes: &u64| self.buffer("a measurement", (*bytes).max(READBACK), usage);
+        let buffer = |bytes: &u64| self.buffer(Purpose::Other, "a measurement", (*bytes).max(READBACK), usage);
         let buffers = bytes.iter().map(buffer).collect::<Result<Vec<_>>>()?;
         let resource = |resource: Resource| match resource {
             Resource::Value(i) => buffers.get(i).map(|b| Slice { buffer: b.clone(), offset: 0, bytes: b.size() }),
@@ -41,7 +42,7 @@ impl Gpu {
         let resource = |r| resource(r).ok_or_else(|| Error::invalid("series", format!("{r:?} is no buffer")));
         let dispatches: Vec<&Dispatch> = dispatches.iter().collect();
         let launches = self.guard("preparing a measurement", || launches(self, &dispatches, resource))?;
-        let readback = self.buffer("a readback", READBACK, Usage::MAP_READ | Usage::COPY_DST)?;
+        let readback = self.buffer(Purpose::Staging, "a readback", READBACK, Usage::MAP_READ | Usage::COPY_DST)?;
         Ok(Series { gpu: self.clone(), buffers, launches, readback })
     }
 }

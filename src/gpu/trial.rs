@@ -9,7 +9,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphBuilder, Node, Origin, ValueId};
 use crate::plan::{Plan, Request};
-use crate::shape::{Shape, Symbols};
+use crate::shape::{Shape, Symbols, TensorType};
 use crate::tensor::example::Numbers;
 use crate::tensor::{Data, Tensor, Weight};
 
@@ -17,6 +17,8 @@ use crate::tensor::{Data, Tensor, Weight};
 pub struct Trial {
     graph: Arc<Graph>,
     inputs: Vec<Tensor>,
+    /// Whether all its weights are the model's, whole.
+    of_model: bool,
 }
 
 /// What floats of operands are.
@@ -52,9 +54,10 @@ impl Trial {
         let mut outputs: Vec<Vec<usize>> = node.outputs.iter().map(|id| plan.values[id.0].shape.clone()).collect();
         while rule.flops(&inputs, &outputs) > flops {
             let Some(less) = outputs.first().and_then(|output| rule.halved(&inputs, output)) else { break };
-            let trial = Trial::with_shapes(graph, node, &less, Fill::Units)?;
-            let made = trial.graph.nodes[0].outputs.iter().map(|id| trial.graph.value(*id).ty.shape.resolve(&Symbols::new()));
-            (inputs, outputs) = (less, made.collect::<Result<_>>()?);
+            let ty = |(id, shape): (&ValueId, &Vec<usize>)| TensorType::new(graph.value(*id).ty.dtype, &shape[..]);
+            let types: Vec<TensorType> = node.inputs.iter().zip(&less).map(ty).collect();
+            let made = rule.infer(&types.iter().collect::<Vec<_>>())?;
+            (inputs, outputs) = (less, made.iter().map(|ty| ty.shape.resolve(&Symbols::new())).collect::<Result<_>>()?);
         }
         Trial::with_shapes(graph, node, &inputs, Fill::Units)
     }
@@ -74,6 +77,7 @@ impl Trial {
     fn with_shapes(graph: &Graph, node: &Node, shapes: &[Vec<usize>], fill: Fill) -> Result<Self> {
         let mut b = GraphBuilder::new();
         let (mut ids, mut inputs) = (Vec::with_capacity(shapes.len()), Vec::new());
+        let mut of_model = true;
         let updated = |i: usize| node.op.rule().updates().iter().any(|(_, input)| *input == i);
         for (i, (id, shape)) in node.inputs.iter().zip(shapes).enumerate() {
             let value = graph.value(*id);
@@ -83,7 +87,10 @@ impl Trial {
             }
             let (name, dtype) = (format!("operand {i}"), value.ty.dtype);
             ids.push(match &value.origin {
-                Origin::Weight(weight) => b.weight(name, first_rows(weight, shape)?),
+                Origin::Weight(weight) => {
+                    of_model &= weight.shape() == shape;
+                    b.weight(name, first_rows(weight, shape)?)
+                }
                 _ if updated(i) => b.state(name, dtype, Shape::from(&shape[..])),
                 _ => {
                     inputs.push(example(dtype, shape, fill, i as u64, |e| node.op.rule().example_index(shapes, i, e))?);
@@ -94,7 +101,7 @@ impl Trial {
         for output in b.node(node.name.clone(), node.op.clone(), &ids)? {
             b.output(output);
         }
-        Ok(Trial { graph: b.finish()?.into(), inputs })
+        Ok(Trial { graph: b.finish()?.into(), inputs, of_model })
     }
 
     /// The inputs with zeros for all integers.
@@ -111,12 +118,14 @@ impl Trial {
         Ok((Runner::new(gpu, self.graph.clone(), weights.clone())?, request))
     }
 
-    /// Compares the node on `gpu` with the reference. Returns the plan that ran, and the largest error in units of its tolerance.
+    /// Compares the node on `gpu` with the reference. Returns the plan that ran, and the largest error in units of its tolerance. The
+    /// model's weights are those in `weights`; parts of them are brought to the device for the trial alone.
     ///
     /// # Errors
     /// [`Error::Check`] when they differ; [`Error::Request`] and [`Error::Shape`] when the reference does not take the operands.
-    pub fn check(&self, gpu: &Gpu) -> Result<(Arc<Plan>, f64)> {
-        let (mut runner, request) = self.runner(gpu, &WeightStore::new(gpu))?;
+    pub fn check(&self, gpu: &Gpu, weights: &Arc<WeightStore>) -> Result<(Arc<Plan>, f64)> {
+        let own = || WeightStore::new(gpu);
+        let (mut runner, request) = self.runner(gpu, &if self.of_model { weights.clone() } else { own() })?;
         let mut worst = 0.0f64;
         let mut check = |inputs: &[Tensor]| runner.check(&request, inputs, &mut |seen| worst = worst.max(seen.worst.ratio()));
         match check(&self.inputs) {
@@ -167,9 +176,10 @@ fn first_rows(weight: &Weight, shape: &[usize]) -> Result<Weight> {
     let (columns, rows) = (shape.last().copied().unwrap_or(1), shape.iter().rev().skip(1).product::<usize>());
     let bytes = weight.dtype().row_bytes(columns).and_then(|row| row.checked_mul(rows)).ok_or_else(refuse)?;
     let whole = if shape.len() > 1 { weight.row_bytes(0..rows.min(weight.rows())) } else { weight.bytes() };
-    let bytes = whole.get(..bytes).ok_or_else(refuse)?.to_vec();
-    let end = bytes.len();
-    Weight::new(weight.dtype(), shape, Arc::new(bytes), 0..end)
+    let mut own = whole.into_owned();
+    own.truncate(bytes);
+    // Too few are refused there.
+    Weight::new(weight.dtype(), shape, Arc::new(own), 0..bytes)
 }
 
 /// An operand: made-up numbers, or indices.

@@ -5,14 +5,19 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use super::Gpu;
+use super::memory::{Buffer, Purpose};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Origin};
 use crate::plan::{Place, Plan};
 use crate::quant::{self, Format};
-use crate::tensor::{Data, Identity, Weight};
+use crate::tensor::{Identity, Weight};
 
 /// Bytes of a buffer that many planes share; larger planes get one of their own.
 const SLAB: u64 = 128 << 20;
+/// The kinds of slabs.
+const PLANES: usize = 0;
+const DENSE: usize = 1;
 /// Offset alignment of planes: the largest that any device asks for.
 const ALIGN: u64 = 256;
 /// File bytes that are packed and handed over at a time.
@@ -23,7 +28,7 @@ const IN_FLIGHT: u64 = 32 << 20;
 /// A part of a buffer.
 #[derive(Clone, Debug)]
 pub(super) struct Slice {
-    pub buffer: wgpu::Buffer,
+    pub buffer: Buffer,
     pub offset: u64,
     pub bytes: u64,
 }
@@ -55,13 +60,20 @@ pub struct WeightStore {
 #[derive(Default)]
 struct State {
     stored: HashMap<Identity, Stored>,
-    /// Open slabs of planes and of dense weights. They are apart, since one dispatch may bind planes read-only and dense
+    /// Those of planes and those of dense weights. They are apart, since one dispatch may bind planes read-only and dense
     /// weights read_write, which no buffer can be at once.
-    slabs: [Option<(wgpu::Buffer, u64)>; 2],
-    /// Bytes that the running call will still place in slabs, at most.
-    expected: u64,
+    slabs: [Slabs; 2],
     in_flight: u64,
     bytes: u64,
+}
+
+/// Buffers that weights share.
+#[derive(Default)]
+struct Slabs {
+    /// Those with room, and how far each is used.
+    open: Vec<(Buffer, u64)>,
+    /// Bytes that the running call will still place here, at most.
+    expected: u64,
 }
 
 /// Told the bytes uploaded so far and the bytes that a call will upload.
@@ -84,12 +96,12 @@ impl WeightStore {
         let state = &mut *self.lock();
         let mut freed = 0;
         state.stored.retain(|_, stored| {
-            let used = stored.weight.as_ref().is_some_and(|weight| !weight.is_only_owner());
+            let used = stored.weight.as_ref().is_some_and(|weight| !weight.is_only_handle());
             freed += if used { 0 } else { stored.bytes() };
             used
         });
         state.bytes -= freed;
-        state.slabs = [None, None];
+        state.slabs = Default::default();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -116,7 +128,8 @@ impl WeightStore {
             .iter()
             .map(|(_, _, w, packed, dense)| w.byte_len() as u64 * (u64::from(packed.is_some()) + u64::from(*dense)))
             .sum();
-        state.expected = jobs.iter().map(|(_, _, w, packed, dense)| slab_bytes(w, *packed, *dense)).sum();
+        state.slabs[PLANES].expected = jobs.iter().filter_map(|(_, _, w, chunks, _)| Some(plane_bytes(w, (*chunks)?))).sum();
+        state.slabs[DENSE].expected = jobs.iter().filter(|job| job.4).map(|(_, _, w, ..)| in_slabs(dense_bytes(w))).sum();
         let mut done = 0;
         for (identity, name, weight, packed, dense) in jobs {
             // Another value of the plan may be the same weight.
@@ -135,10 +148,11 @@ impl WeightStore {
                 state.stored.entry(identity.clone()).or_default().chunks = chunks;
             }
             if dense {
-                let slice = self.upload_dense(state, name, weight)?;
+                let slice = self.upload_dense(state, name, weight, &mut |n| {
+                    done += n;
+                    progress(done, total);
+                })?;
                 state.stored.entry(identity).or_default().dense = Some(slice);
-                done += weight.byte_len() as u64;
-                progress(done, total);
             }
         }
         self.flush(state)
@@ -167,7 +181,7 @@ impl WeightStore {
         let sizes = format.plane_bytes(rows.len(), columns);
         let mut slices = [None, None, None];
         for (slice, bytes) in slices.iter_mut().zip(sizes).filter(|(_, bytes)| *bytes > 0) {
-            *slice = Some(self.allocate(state, 0, name, bytes as u64)?);
+            *slice = Some(self.allocate(state, PLANES, name, bytes as u64)?);
         }
         // Pieces begin at even rows, so that planes of two-byte scales are cut at whole words.
         let row_bytes = dtype.row_bytes(columns).unwrap_or(1).max(1);
@@ -189,64 +203,82 @@ impl WeightStore {
         Ok(slices)
     }
 
-    fn upload_dense(&self, state: &mut State, name: &str, weight: &Weight) -> Result<Slice> {
-        let slice = self.allocate(state, 1, name, (weight.rows() * weight.columns()) as u64 * 4)?;
-        match weight.to_tensor()?.data() {
-            // A constant beyond 32 bits is a bound that nothing reaches: it is held at their end.
-            Data::I64(v) => {
-                let held: Vec<i32> = v.iter().map(|n| (*n).clamp(i32::MIN.into(), i32::MAX.into()) as i32).collect();
-                self.write(state, &slice, 0, bytemuck::cast_slice(&held))?;
+    fn upload_dense(&self, state: &mut State, name: &str, weight: &Weight, progress: &mut dyn FnMut(u64)) -> Result<Slice> {
+        let slice = self.allocate(state, DENSE, name, dense_bytes(weight))?;
+        let (elements, bytes) = weight.dtype().block();
+        let mut at = 0;
+        for piece in weight.bytes().chunks((PIECE / 4 / elements).max(1) * bytes) {
+            let n = piece.len() / bytes * elements;
+            match weight.dtype() {
+                DType::F32 => self.write(state, &slice, at, piece)?,
+                DType::I64 => {
+                    // A constant beyond 32 bits is a bound that nothing reaches: it is held at their end.
+                    let held = |b: &[u8; 8]| i64::from_le_bytes(*b).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+                    let held: Vec<i32> = piece.as_chunks().0.iter().map(held).collect();
+                    self.write(state, &slice, at, bytemuck::cast_slice(&held))?;
+                }
+                dtype => {
+                    let mut values = vec![0.0f32; n];
+                    quant::dequantize(dtype, piece, &mut values)?;
+                    self.write(state, &slice, at, bytemuck::cast_slice(&values))?;
+                }
             }
-            Data::F32(v) => self.write(state, &slice, 0, bytemuck::cast_slice(v))?,
-            other => return Err(Error::invalid("weight", format!("'{name}' is dense but {other:?}"))),
+            at += n as u64 * 4;
+            progress(piece.len() as u64);
         }
         Ok(slice)
     }
 
-    fn allocate(&self, state: &mut State, slab: usize, name: &str, bytes: u64) -> Result<Slice> {
+    fn allocate(&self, state: &mut State, kind: usize, name: &str, bytes: u64) -> Result<Slice> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let size = bytes.next_multiple_of(ALIGN);
         state.bytes += size;
         if size > SLAB / 4 {
-            let buffer = self.gpu.buffer(&format!("weight '{name}'"), size, usage)?;
+            let buffer = self.gpu.buffer(Purpose::Weights, &format!("weight '{name}'"), size, usage)?;
             return Ok(Slice { buffer, offset: 0, bytes });
         }
-        let (buffer, offset) = match state.slabs[slab].take().filter(|(buffer, used)| used + size <= buffer.size()) {
-            Some(open) => open,
+        let Slabs { open, expected } = &mut state.slabs[kind];
+        let room = SLAB.min(self.gpu.info().caps.max_buffer).min(*expected).max(size);
+        *expected = expected.saturating_sub(size);
+        let fits = |(buffer, used): &(Buffer, u64)| used + size <= buffer.size();
+        let at = match open.iter().position(fits) {
+            Some(at) => at,
             None => {
-                let room = SLAB.min(self.gpu.info().caps.max_buffer).min(state.expected);
-                (self.gpu.buffer("weights", room.max(size), usage)?, 0)
+                open.push((self.gpu.buffer(Purpose::Weights, "weights", room, usage)?, 0));
+                open.len() - 1
             }
         };
-        state.expected = state.expected.saturating_sub(size);
-        state.slabs[slab] = Some((buffer.clone(), offset + size));
-        Ok(Slice { buffer, offset, bytes })
+        let (buffer, used) = &mut open[at];
+        let slice = Slice { buffer: buffer.clone(), offset: *used, bytes };
+        *used += size;
+        Ok(slice)
     }
 
     fn write(&self, state: &mut State, slice: &Slice, offset: u64, data: &[u8]) -> Result<()> {
-        self.gpu.guard("uploading weights", || {
-            self.gpu.0.queue.write_buffer(&slice.buffer, slice.offset + offset, data);
-            Ok(())
-        })?;
+        self.gpu.write("uploading weights", &slice.buffer, slice.offset + offset, data)?;
         state.in_flight += data.len() as u64;
         if state.in_flight >= IN_FLIGHT { self.flush(state) } else { Ok(()) }
     }
 
     fn flush(&self, state: &mut State) -> Result<()> {
         state.in_flight = 0;
-        self.gpu.0.queue.submit([]);
+        self.gpu.flush();
         self.gpu.wait()
     }
 }
 
-/// An upper bound of what a weight takes in slabs.
-fn slab_bytes(weight: &Weight, chunks: Option<&Vec<Range<usize>>>, dense: bool) -> u64 {
-    let planes = |rows: &Range<usize>| match Format::of(weight.dtype()) {
-        Some(format) => format.plane_bytes(rows.len(), weight.columns()),
-        None => [0; 3],
-    };
-    let packed = chunks.into_iter().flatten().flat_map(planes).map(|bytes| bytes as u64);
-    let dense = dense.then(|| (weight.rows() * weight.columns()) as u64 * 4);
-    let sizes = packed.chain(dense).map(|bytes| bytes.next_multiple_of(ALIGN));
-    sizes.filter(|size| *size <= SLAB / 4).sum()
+/// Bytes of a dense weight.
+fn dense_bytes(weight: &Weight) -> u64 {
+    (weight.rows() * weight.columns()) as u64 * 4
+}
+
+/// Bytes that the planes of a weight in these chunks take in slabs.
+fn plane_bytes(weight: &Weight, chunks: &[Range<usize>]) -> u64 {
+    let planes = |rows: &Range<usize>| Format::of(weight.dtype()).map_or([0; 3], |f| f.plane_bytes(rows.len(), weight.columns()));
+    chunks.iter().flat_map(planes).map(|bytes| in_slabs(bytes as u64)).sum()
+}
+
+/// Bytes that a buffer of `bytes` takes in slabs: none where it is one of its own.
+fn in_slabs(bytes: u64) -> u64 {
+    Some(bytes.next_multiple_of(ALIGN)).filter(|size| *size <= SLAB / 4).unwrap_or(0)
 }

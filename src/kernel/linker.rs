@@ -168,7 +168,9 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "product/tiles",
     "product/totals_float",
     "product/totals_half",
+    "quantised",
     "quantize_rows",
+    "quantize_rows_normed",
     "quantized_mat_mul",
     "random",
     "reduce",
@@ -193,12 +195,21 @@ pub const FILES: &[(&str, &str)] = shader_files![
 ];
 
 /// Shader files that no op is lowered to: they measure a device (`measure::roof`).
-pub const ROOFS: &[(&str, &str)] =
-    shader_files!["roof/f16", "roof/f32", "roof_copy", "roof_dot", "roof_empty", "roof_multiply_add", "roof_read", "roof_write",];
+pub const ROOFS: &[(&str, &str)] = shader_files![
+    "roof/f16",
+    "roof/f32",
+    "roof_cooperative",
+    "roof_copy",
+    "roof_dot",
+    "roof_empty",
+    "roof_multiply_add",
+    "roof_read",
+    "roof_write",
+];
 
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
 pub const LIBRARY: &[&str] =
-    &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold", "product/store"];
+    &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold", "product/store", "quantised"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {

@@ -22,10 +22,10 @@ use crate::tensor::Tensor;
 /// What is timed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LanguageOptions {
-    /// Tokens of a prompt, 0 for none.
-    pub prompt: usize,
-    /// Tokens that are generated after one another in an empty cache, 0 for none.
-    pub generated: usize,
+    /// Tokens of a prompt; each number is timed, but for 0.
+    pub prompts: Vec<usize>,
+    /// Tokens that are generated after one another in an empty cache; each number is timed, but for 0.
+    pub generated: Vec<usize>,
     /// Sequences at once; each number is timed.
     pub batches: Vec<usize>,
     /// Timed runs of each, after one that warms up.
@@ -38,7 +38,7 @@ pub struct LanguageOptions {
 
 impl Default for LanguageOptions {
     fn default() -> Self {
-        LanguageOptions { prompt: 512, generated: 128, batches: vec![1], repeats: 5, chunk: 256, cache: DType::F16 }
+        LanguageOptions { prompts: vec![512], generated: vec![128], batches: vec![1], repeats: 5, chunk: 256, cache: DType::F16 }
     }
 }
 
@@ -74,26 +74,26 @@ impl Sequences<'_> {
         Ok((request, inputs))
     }
 
-    /// The steps of the prompts, one sequence after another; only the last of each yields a token.
-    fn prompts(&self) -> Result<Vec<(Request, Vec<Tensor>)>> {
+    /// The steps of prompts of `n` tokens, one sequence after another; only the last of each yields a token.
+    fn prompts(&self, n: usize) -> Result<Vec<(Request, Vec<Tensor>)>> {
         let mut steps = Vec::new();
         for slot in 0..self.shape.slots as u32 {
-            for start in (0..self.options.prompt).step_by(self.options.chunk) {
-                let end = (start + self.options.chunk).min(self.options.prompt);
+            for start in (0..n).step_by(self.options.chunk) {
+                let end = (start + self.options.chunk).min(n);
                 let places = (start as u32..end as u32).map(|position| (slot, position)).collect();
-                let outputs: &[usize] = if end == self.options.prompt { &[Outputs::BEST] } else { &[] };
+                let outputs: &[usize] = if end == n { &[Outputs::BEST] } else { &[] };
                 steps.push(self.step(&places, vec![(end - start - 1) as u32], outputs)?);
             }
         }
         Ok(steps)
     }
 
-    /// The steps that generate, in an empty cache: a token of every sequence each.
-    fn generation(&self) -> Result<Vec<(Request, Vec<Tensor>)>> {
+    /// The steps that generate `n` tokens, in an empty cache: a token of every sequence each.
+    fn generation(&self, n: usize) -> Result<Vec<(Request, Vec<Tensor>)>> {
         let slots = self.shape.slots as u32;
         let places = |position| (0..slots).map(|slot| (slot, position as u32)).collect();
         let step = |position| self.step(&places(position), (0..slots).collect(), &[Outputs::BEST]);
-        (0..self.options.generated).map(step).collect()
+        (0..n).map(step).collect()
     }
 
     /// Seconds of the steps, one after another.
@@ -107,7 +107,7 @@ impl Sequences<'_> {
     }
 }
 
-/// Measures a language model. Its parts are the last step of a prompt and the last decode step of one sequence.
+/// Measures a language model. Its parts are the last step of the first prompt and the last decode step of the first text.
 ///
 /// # Errors
 /// [`Error::Request`] for lengths that the model was not trained for; those of building, planning and running.
@@ -118,7 +118,9 @@ pub fn measure(
     options: &LanguageOptions,
     progress: Progress<'_>,
 ) -> Result<ModelFigure> {
-    let context = options.prompt.max(options.generated);
+    let timed = |lengths: &[usize]| lengths.iter().copied().filter(|n| *n > 0).collect::<Vec<_>>();
+    let (prompts, generated) = (timed(&options.prompts), timed(&options.generated));
+    let context = prompts.iter().chain(&generated).copied().max().unwrap_or(0);
     if context == 0 || context > model.context() {
         let most = model.context();
         return Err(Error::Request(format!("{context} tokens: the model was trained for 1 to {most}")));
@@ -126,35 +128,37 @@ pub fn measure(
     if options.batches.contains(&0) || options.chunk == 0 {
         return Err(Error::Request("batches and chunks hold at least one".into()));
     }
+    gpu.forget_peak();
     let weights = WeightStore::new(gpu);
-    let kinds = usize::from(options.prompt > 0) + usize::from(options.generated > 0);
-    let all = options.batches.len() * kinds * (options.repeats + 1) + 1;
+    let all = options.batches.len() * (prompts.len() + generated.len()) * (options.repeats + 1) + 1;
     let mut done = 0;
-    let (mut tests, mut parts) = (Vec::new(), Vec::new());
+    let (mut tests, mut parts, mut profiled) = (Vec::new(), Vec::new(), Vec::new());
     for batch in &options.batches {
         let shape = CacheShape { slots: *batch, context };
         let (graph, _): (Graph, _) = model.graph(&shape, options.cache)?;
         let session = GraphSession::new(&Device::Gpu(gpu.clone()), Arc::new(graph), Some(weights.clone()))?;
         let mut sequences = Sequences { session, options, shape, vocabulary: model.vocabulary() };
         let times = if *batch == 1 { String::new() } else { format!(" x{batch}") };
-        let kinds = [("pp", options.prompt, sequences.prompts()?), ("tg", options.generated, sequences.generation()?)];
-        for (kind, n, steps) in kinds.iter().filter(|(_, n, _)| *n > 0) {
+        let lengths = prompts.iter().map(|n| ("pp", *n)).chain(generated.iter().map(|n| ("tg", *n)));
+        for (kind, n) in lengths {
+            let steps = if kind == "pp" { sequences.prompts(n)? } else { sequences.generation(n)? };
             let mut samples = Vec::new();
             for repeat in 0..=options.repeats {
                 progress(done, all);
                 done += 1;
-                let seconds = sequences.time(steps)?;
+                let seconds = sequences.time(&steps)?;
                 // The first makes pipelines and uploads weights.
                 if repeat > 0 {
                     samples.push((n * batch) as f64 / seconds);
                 }
             }
             tests.push(TestFigure::new(format!("{kind}{n}{times}"), "tok/s", samples));
-            let Some((request, inputs)) = steps.last().filter(|_| parts.len() < 2) else { continue };
+            let Some((request, inputs)) = steps.last().filter(|_| !profiled.contains(&kind)) else { continue };
+            profiled.push(kind);
             let options = ProfileOptions { runs: options.repeats.clamp(1, 5), method: None };
             let (_, profile) = sequences.session.profile(request, inputs.clone(), options)?;
             let t = inputs.first().map_or(0, Tensor::len);
-            let what = if *kind == "pp" { format!("prompt step of {t} tokens") } else { "decode step".into() };
+            let what = if kind == "pp" { format!("prompt step of {t} tokens") } else { "decode step".into() };
             parts.push(Part { name: format!("{what}, {kind}{n}{times}"), profile });
         }
     }
@@ -164,6 +168,7 @@ pub fn measure(
         model: name.to_owned(),
         weight_bytes: tensors.iter().map(|t| t.bytes as u64).sum(),
         parameters: Some(tensors.iter().map(|t| t.shape.iter().product::<usize>() as u64).sum()),
+        memory: Some(gpu.memory().peak),
         tests,
         parts,
     })

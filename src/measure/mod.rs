@@ -12,6 +12,7 @@ pub use roof::Roofs;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gpu::Memory;
 use crate::gpu::profile::Profile;
 
 /// How thoroughly is measured.
@@ -41,6 +42,9 @@ pub struct ModelFigure {
     pub weight_bytes: u64,
     /// The number of its weights' elements, where the format tells.
     pub parameters: Option<u64>,
+    /// Device memory when it was most; none in reports of older versions.
+    #[serde(default)]
+    pub memory: Option<Memory>,
     /// What was timed.
     pub tests: Vec<TestFigure>,
     /// Where the time of its runs goes.

@@ -45,6 +45,9 @@ pub fn measure(
 ) -> Result<ModelFigure> {
     let all = repeats + 3;
     let (amount, unit) = unit.amount();
+    if let Some(gpu) = session.device().gpu() {
+        gpu.forget_peak();
+    }
     let mut samples = Vec::new();
     for run in 0..repeats + 2 {
         progress(run, all);
@@ -72,6 +75,7 @@ pub fn measure(
         model: name.to_owned(),
         weight_bytes: initializers.iter().map(|(_, tensor)| tensor.raw().len() as u64).sum(),
         parameters: Some(initializers.iter().map(parameters).sum::<usize>() as u64),
+        memory: session.device().gpu().map(|gpu| gpu.memory().peak),
         tests: vec![TestFigure::new(shapes.join(" "), unit, samples)],
         parts,
     })

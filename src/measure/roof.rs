@@ -49,8 +49,11 @@ pub struct Roofs {
     pub f16_flops: Option<f64>,
     /// Operations per second on bytes by `dot4I8Packed`, of which each product that is added up is eight.
     pub int8_ops: f64,
-    /// Operations per second by cooperative matrices; this version does not use them, and measures nothing.
+    /// Operations per second by cooperative matrices, f16 or f32 with sums in f32, whichever are faster.
     pub cooperative_flops: Option<f64>,
+    /// Why those are not measured.
+    #[serde(default)]
+    pub cooperative_reason: Option<String>,
     /// Seconds of one more dispatch in a submit, recording included.
     pub dispatch_seconds: f64,
     /// Seconds from submitting one dispatch to having waited for it.
@@ -67,6 +70,9 @@ impl fmt::Display for Roofs {
         if let Some(flops) = self.f16_flops {
             write!(f, "f16 {:.1} GFLOP/s, ", flops / 1e9)?;
         }
+        if let Some(flops) = self.cooperative_flops {
+            write!(f, "cooperative matrices {:.1} GFLOP/s, ", flops / 1e9)?;
+        }
         let [dispatch, submit, readback] = [self.dispatch_seconds, self.submit_seconds, self.readback_seconds].map(|s| s * 1e6);
         write!(
             f,
@@ -80,6 +86,7 @@ impl fmt::Display for Roofs {
 pub fn dispatches() -> Vec<Dispatch> {
     let number = |stem| multiply_add(stem, 1, 1);
     let mut all = vec![number("roof/f32"), number("roof/f16"), dot(1, 1), empty()];
+    all.extend(MATRICES.map(|(matrices, ..)| cooperative(matrices, 4, 1, 1)));
     for coalesced in [false, true] {
         all.extend([read(SMALLEST, coalesced), write(SMALLEST, coalesced), copy(SMALLEST, coalesced)]);
     }
@@ -122,6 +129,52 @@ fn dot(rounds: u32, groups: u32) -> Dispatch {
     Dispatch::new(Kernel::new("roof_dot").constant("ROUNDS", rounds), Vec::new(), [groups, 1, 1]).write(0)
 }
 
+/// Matrices that subgroups multiply together: the provider, rows and columns, and whether they are of f16.
+const MATRICES: [(&str, u64, bool); 3] =
+    [("cooperative/half_16", 16, true), ("cooperative/half_8", 8, true), ("cooperative/float_8", 8, false)];
+/// Independent sums of `roof_cooperative`, and invocations of its workgroups.
+const SUMS: u64 = 4;
+const TOGETHER: u32 = 128;
+/// Most subgroups of such a workgroup: their matrices take workgroup memory.
+const MOST_SUBGROUPS: u32 = 8;
+
+fn cooperative(matrices: &'static str, slabs: u32, rounds: u32, groups: u32) -> Dispatch {
+    let kernel = Kernel::new("roof_cooperative").provider(matrices).constant("SLABS", slabs).constant("ROUNDS", rounds);
+    Dispatch::new(kernel, Vec::new(), [groups, 1, 1]).write(0)
+}
+
+/// Operations per second by the fastest matrices that the device has, or why there are none.
+fn cooperative_flops(gpu: &Gpu, rounds: u32, groups: u32, effort: &Effort) -> Result<std::result::Result<f64, String>> {
+    let caps = &gpu.info().caps;
+    let listed = |half: bool, size: u64| {
+        let found = if half { caps.cooperative.half.filter(|_| caps.half) } else { caps.cooperative.float };
+        found.is_some_and(|found| u64::from(found) == size)
+    };
+    let found: Vec<_> = MATRICES.into_iter().filter(|(_, size, half)| listed(*half, *size)).collect();
+    if found.is_empty() {
+        return Ok(Err("the device has none, or was not opened with --experimental".into()));
+    }
+    let Some((_, slabs)) = caps.subgroups_of(TOGETHER).filter(|(_, most)| *most <= MOST_SUBGROUPS) else {
+        return Ok(Err(format!("a workgroup of {TOGETHER} is more than {MOST_SUBGROUPS} subgroups, or not whole ones")));
+    };
+    let mut best = 0.0f64;
+    for (matrices, size, _) in found {
+        let series = gpu.series(&[u64::from(groups) * 8], &[cooperative(matrices, slabs, rounds, groups)])?;
+        series.run(1)?;
+        let written: Vec<[f32; 2]> = bytemuck::pod_collect_to_vec(&series.contents(0)?);
+        // Each product adds SIZE quarters to every element of its sum.
+        let expected = 24.0 + (u64::from(rounds) * size) as f32;
+        if let Some([_, sum]) = written.iter().find(|[_, sum]| *sum != expected) {
+            let what = format!("'{}' adds {matrices} up to {sum} instead of {expected}", gpu.info().name);
+            return Err(Error::Check(what));
+        }
+        let subgroups: f64 = written.iter().map(|[subgroups, _]| f64::from(*subgroups)).sum();
+        let of_one = (2 * size.pow(3) * SUMS * u64::from(rounds)) as f64;
+        best = best.max(subgroups * of_one / seconds(&series, effort)?);
+    }
+    Ok(Ok(best))
+}
+
 fn empty() -> Dispatch {
     Dispatch::new(Kernel::new("roof_empty"), Vec::new(), [1, 1, 1]).write(0)
 }
@@ -134,7 +187,7 @@ pub fn measure(gpu: &Gpu, effort: &Effort, progress: Progress<'_>) -> Result<Roo
     let caps = &gpu.info().caps;
     let largest = 1u64 << effort.largest.min(caps.max_binding).min(caps.max_buffer).max(SMALLEST).ilog2();
     let sizes: Vec<u64> = std::iter::successors(Some(largest), |bytes| Some(bytes / 4)).take_while(|b| *b >= SMALLEST).collect();
-    let all = sizes.len() + 5;
+    let all = sizes.len() + 6;
     let mut bandwidth = Vec::new();
     for (done, bytes) in sizes.iter().rev().enumerate() {
         progress(done, all);
@@ -160,6 +213,11 @@ pub fn measure(gpu: &Gpu, effort: &Effort, progress: Progress<'_>) -> Result<Roo
     next();
     let int8_ops = rate(dot(rounds, groups), 8)?;
     next();
+    let (cooperative_flops, cooperative_reason) = match cooperative_flops(gpu, rounds, groups, effort)? {
+        Ok(flops) => (Some(flops), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    next();
     let nothing = gpu.series(&[QUAD], &[empty()])?;
     let dispatch_seconds = seconds(&nothing, effort)?;
     next();
@@ -176,7 +234,8 @@ pub fn measure(gpu: &Gpu, effort: &Effort, progress: Progress<'_>) -> Result<Roo
         f32_flops,
         f16_flops,
         int8_ops,
-        cooperative_flops: None,
+        cooperative_flops,
+        cooperative_reason,
         dispatch_seconds,
         submit_seconds,
         readback_seconds,

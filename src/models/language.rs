@@ -104,7 +104,8 @@ impl Tensors<'_> {
         self.file.data(tensor)?;
         let dtype = tensor.dtype.ok_or_else(|| Error::Unsupported(format!("tensor '{}'", tensor.name)))?;
         self.used.lock().unwrap_or_else(|e| e.into_inner()).insert(tensor.name.clone());
-        let owner: Owner = Arc::new(WholeFile(self.file.clone()));
+        // The file itself, so that all graphs of the model have the same weights.
+        let owner: Owner = self.file.clone();
         Weight::new(dtype, &tensor.shape, owner, tensor.offset..tensor.offset + tensor.bytes)
     }
 
@@ -130,14 +131,6 @@ impl Tensors<'_> {
                 Err(Error::Unsupported(format!("the tensor '{first}' and {} more in a model of this architecture", rest.len())))
             }
         }
-    }
-}
-
-struct WholeFile(Arc<Gguf>);
-
-impl AsRef<[u8]> for WholeFile {
-    fn as_ref(&self) -> &[u8] {
-        (*self.0).as_ref()
     }
 }
 

@@ -121,13 +121,13 @@ impl Layer {
         let by_filter = |name: &str| {
             let tensor = read(file, name)?;
             match *tensor.shape() {
-                [n] if n == filters => Weight::from_tensor(&tensor.reshaped(&[filters, 1, 1])?),
+                [n] if n == filters => Weight::from_tensor(tensor.reshaped(&[filters, 1, 1])?),
                 _ => Err(misshapen(name, &tensor, &format!("[{filters}]"))),
             }
         };
         let slope = weight_name(index + 1);
         let slope = file.tensor(&slope).map(|_| by_filter(&slope)).transpose()?;
-        Ok(Layer { index, weight: Weight::from_tensor(&weight)?, bias: by_filter(&bias_name(index))?, slope })
+        Ok(Layer { index, weight: Weight::from_tensor(weight)?, bias: by_filter(&bias_name(index))?, slope })
     }
 
     /// The names of the tensors that it has in the file.

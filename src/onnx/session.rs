@@ -144,6 +144,11 @@ impl Session {
         &self.main
     }
 
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// What a run takes: the graph's inputs without those that have a default value.
     pub fn inputs(&self) -> impl Iterator<Item = &ValueInfo> {
         self.main.inputs.iter().filter(|i| !self.constants.contains_key(&i.name))
@@ -324,7 +329,7 @@ impl Session {
         let live = frames.arrivals();
         let stage = match self.stages.iter().position(|s| s.key == key && s.is_for(&live)) {
             Some(at) => self.stages.remove(at),
-            None => self.trace(frames, key, &live)?,
+            None => self.device.planning(|| self.trace(frames, key, &live))?,
         };
         Ok((stage, live))
     }

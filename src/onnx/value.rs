@@ -191,7 +191,7 @@ impl Constant {
         });
         let weight = match shared {
             Some(weight) => weight?,
-            None => Weight::from_tensor(self.tensor()?.as_ref())?,
+            None => Weight::from_tensor(self.tensor()?)?,
         };
         Ok(self.weight.get_or_init(|| weight).clone())
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use half::f16;
 
-use super::{Input, Lowering, Rule, Tolerance, expect, operands};
+use super::{Input, Lowering, Rule, StateWork, Tolerance, expect, operands};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
@@ -127,9 +127,19 @@ impl Rule for CacheWrite {
         }
     }
 
+    fn state_work(&self, inputs: &[Vec<usize>], known: &dyn Fn(usize) -> Option<Vec<u32>>) -> Option<StateWork> {
+        let elements = written(known(2)?) * inputs[0][1] as u64;
+        Some(StateWork { flops: elements, elements })
+    }
+
     fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {
         inputs[0].iter().product::<usize>() as u64
     }
+}
+
+/// Tokens that a step writes: those with slots.
+pub(super) fn written(slots: Vec<u32>) -> u64 {
+    slots.into_iter().filter(|slot| *slot != NO_SLOT).count() as u64
 }
 
 /// How far a value may be from where it was stored, for the reasons of [`CacheWrite`]'s tolerance.

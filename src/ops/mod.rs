@@ -254,6 +254,21 @@ pub trait Rule {
 
     /// Arithmetic operations for operands of these shapes, for profiles and for bounding the time of submits.
     fn flops(&self, inputs: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64;
+
+    /// What a run does, for ops whose part of their states hangs on elements of operands: `known` has those that are known before the
+    /// run. None where too few are, and for ops without states.
+    fn state_work(&self, _inputs: &[Vec<usize>], _known: &dyn Fn(usize) -> Option<Vec<u32>>) -> Option<StateWork> {
+        None
+    }
+}
+
+/// What a run of an op with states does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateWork {
+    /// Arithmetic operations.
+    pub flops: u64,
+    /// Elements of states that must be read or written.
+    pub elements: u64,
 }
 
 macro_rules! ops {

@@ -1,7 +1,7 @@
 //! Rotary embedding of a step's queries and keys and the writing of its keys and values, in one.
 
-use super::cache_write::{example_position, expect_cache, stored_error};
-use super::{CacheWrite, Input, Lowering, Rope, Rule, Tolerance, expect, operands, rope};
+use super::cache_write::{example_position, expect_cache, stored_error, written};
+use super::{CacheWrite, Input, Lowering, Rope, Rule, StateWork, Tolerance, expect, operands, rope};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
@@ -134,6 +134,12 @@ impl Rule for RopeCache {
             6 => element % inputs[3][0],
             _ => 0,
         }
+    }
+
+    fn state_work(&self, inputs: &[Vec<usize>], known: &dyn Fn(usize) -> Option<Vec<u32>>) -> Option<StateWork> {
+        let [_, few] = self.widths();
+        let tokens = written(known(5)?);
+        Some(StateWork { flops: 6 * tokens * inputs[0][1] as u64, elements: 2 * tokens * few as u64 })
     }
 
     fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {

@@ -23,6 +23,7 @@ use crate::ops::Operand;
 use crate::shape::Symbols;
 pub use choices::Choices;
 use choices::Problem;
+pub use traffic::StepWork;
 
 /// What a run is asked for: the shapes, and which of the graph's outputs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

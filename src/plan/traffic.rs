@@ -3,8 +3,19 @@
 use std::collections::HashSet;
 
 use super::{Place, Plan, Step};
+use crate::graph::Graph;
 use crate::kernel::Resource;
 use crate::quant::Format;
+
+/// What a step must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepWork {
+    /// Arithmetic operations; at most as many where bytes are not known.
+    pub flops: u64,
+    /// Bytes that it must move. None where they would say nothing: for ops that pick some elements of an operand, and for states of
+    /// which nobody knows what is read or written.
+    pub bytes: Option<u64>,
+}
 
 /// Ops that may leave most of an operand alone.
 const PICK: [&str; 8] = ["Embed", "Gather", "GatherElements", "GatherNd", "GatherRows", "GridSample", "RoiAlign", "View"];
@@ -28,18 +39,28 @@ impl Plan {
         }
     }
 
-    /// Bytes that a step must move: of all that its dispatches bind, each resource once, but for what only they hand over among
-    /// themselves. `None` where that would say nothing: for ops that pick some elements of an operand, and for states, of which a
-    /// step reads or writes as much as the sequences are long.
-    pub fn step_bytes(&self, step: &Step) -> Option<u64> {
+    /// What a step of this plan of `graph` must do: the bytes of all that its dispatches bind, each resource once, but for what only they
+    /// hand over among themselves; of states, what the elements say that are known before the run (`known`, by value).
+    pub fn step_work(&self, graph: &Graph, step: &Step, known: &dyn Fn(usize) -> Option<Vec<u32>>) -> StepWork {
         let bindings = || step.dispatches.iter().flat_map(|d| &d.bindings);
         let bound = |writes: bool| bindings().filter(move |b| b.writes == writes).map(|b| b.resource).collect::<HashSet<_>>();
         let (read, written) = (bound(false), bound(true));
-        let state = |r: &Resource| matches!(r, Resource::Value(i) if self.values.get(*i).is_some_and(|v| matches!(v.place, Place::State(_))));
-        if PICK.contains(&step.op.as_str()) || read.union(&written).any(state) {
-            return None;
+        let state = |r: &&Resource| match r {
+            Resource::Value(i) => self.values.get(*i).filter(|v| matches!(v.place, Place::State(_))),
+            Resource::Plane { .. } => None,
+        };
+        let moved = read.symmetric_difference(&written).filter(|r| state(r).is_none()).map(|r| self.resource_bytes(*r)).sum();
+        let unknown = StepWork { flops: step.flops, bytes: None };
+        if PICK.contains(&step.op.as_str()) {
+            return unknown;
         }
-        Some(read.symmetric_difference(&written).map(|r| self.resource_bytes(*r)).sum())
+        let Some(element) = read.union(&written).find_map(|r| state(&r)).map(|value| value.dtype.device_bytes(1)) else {
+            return StepWork { bytes: Some(moved), ..unknown };
+        };
+        let node = &graph.nodes[step.node];
+        let shapes: Vec<Vec<usize>> = node.inputs.iter().map(|id| self.values[id.0].shape.clone()).collect();
+        let work = node.op.rule().state_work(&shapes, &|operand| known(node.inputs[operand].0));
+        work.map_or(unknown, |work| StepWork { flops: work.flops, bytes: Some(moved + work.elements * element) })
     }
 
     /// Bytes of the weights that a run reads whole: all but the table of embeddings, unless that is also multiplied with.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::profile::SCHEMA;
 use super::table::{Cell, Table};
 use crate::error::{Error, Result};
-use crate::gpu::DeviceInfo;
+use crate::gpu::{DeviceInfo, Memory};
 use crate::measure::kernels::Bound;
 use crate::measure::{KernelFigure, ModelFigure, Roofs};
 
@@ -84,6 +84,9 @@ impl BenchReport {
         if !self.models.is_empty() {
             tables.push(("Models".to_owned(), self.model_table()));
         }
+        if self.models.iter().any(|model| model.memory.is_some()) {
+            tables.push(("Device memory of models, MiB at most".to_owned(), memory_table(&self.models)));
+        }
         tables
     }
 
@@ -106,7 +109,7 @@ impl BenchReport {
         table
     }
 
-    /// Every figure as `(section, name, unit, value, deviation)`; of all of them but seconds, more is better.
+    /// Every figure as `(section, name, unit, value, deviation)`; of all of them but times and memory, more is better.
     pub fn figures(&self) -> Vec<Figure> {
         let mut figures = Vec::new();
         let mut add = |section: &'static str, name: &str, unit: &str, value: f64, deviation: Option<f64>| {
@@ -123,6 +126,9 @@ impl BenchReport {
         for model in &self.models {
             for test in &model.tests {
                 add("model", &format!("{} {}", model.model, test.test), &test.unit, test.mean, Some(test.deviation));
+            }
+            if let Some(memory) = &model.memory {
+                add("model", &format!("{} device memory", model.model), "MiB", in_mebibytes(memory.total()), None);
             }
         }
         figures
@@ -147,7 +153,7 @@ pub struct Figure {
     pub section: &'static str,
     /// What was measured.
     pub name: String,
-    /// In which unit; less is better of `us`, else more.
+    /// In which unit; less is better of `us` and `MiB`, else more.
     pub unit: String,
     /// The mean or the median.
     pub value: f64,
@@ -173,7 +179,7 @@ pub fn compare(reports: &[(String, BenchReport)]) -> Table {
         let values: Vec<Option<f64>> = all.iter().map(value).collect();
         let first = values.first().copied().flatten();
         let ratio = |value: &Option<f64>| match (first, value) {
-            (Some(first), Some(value)) if figure.unit == "us" => Some(first / value),
+            (Some(first), Some(value)) if matches!(figure.unit.as_str(), "us" | "MiB") => Some(first / value),
             (Some(first), Some(value)) => Some(value / first),
             _ => None,
         };
@@ -187,7 +193,22 @@ pub fn compare(reports: &[(String, BenchReport)]) -> Table {
 
 /// A number of bytes in MiB.
 fn mebibytes(bytes: u64) -> String {
-    format!("{:.2} MiB", bytes as f64 / f64::from(1 << 20))
+    format!("{:.2} MiB", in_mebibytes(bytes))
+}
+
+fn in_mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn memory_table(models: &[ModelFigure]) -> Table {
+    let mut table = Table::new(&["model", "weights", "states", "arena", "staging", "other", "together"]);
+    for (model, memory) in models.iter().filter_map(|model| Some((model, model.memory?))) {
+        let Memory { weights, states, arena, staging, other } = memory;
+        let bytes = [weights, states, arena, staging, other, memory.total()];
+        let cells = bytes.map(|bytes| Cell::Number(in_mebibytes(bytes), 1));
+        table.row([Cell::from(model.model.as_str())].into_iter().chain(cells).collect());
+    }
+    table
 }
 
 /// What each roof is called, its unit and its value.

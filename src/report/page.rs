@@ -136,6 +136,7 @@ fn line(name: &str, report: &BenchReport, roofs: &Roofs) -> Roofline {
     let mut ceilings = vec![("f32", roofs.f32_flops)];
     ceilings.extend(roofs.f16_flops.map(|flops| ("f16", flops)));
     ceilings.push(("int8", roofs.int8_ops));
+    ceilings.extend(roofs.cooperative_flops.map(|flops| ("matrices", flops)));
     let kernel = |(i, k): (usize, &crate::measure::KernelFigure)| Kernel {
         number: i + 1,
         name: k.name.clone(),

@@ -64,6 +64,22 @@ impl Device {
         Ok(Device::Gpu(gpu.with_record(Arc::new(record))))
     }
 
+    /// The GPU, where it is one.
+    pub fn gpu(&self) -> Option<&Gpu> {
+        match self {
+            Device::Cpu => None,
+            Device::Gpu(gpu) => Some(gpu),
+        }
+    }
+
+    /// Does `work`, whose time counts as planning ([`crate::gpu::Preparation`]).
+    pub(crate) fn planning<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self {
+            Device::Cpu => work(),
+            Device::Gpu(gpu) => gpu.timed(|p| &mut p.planning, work),
+        }
+    }
+
     /// The adapter's name, or `cpu`.
     pub fn name(&self) -> &str {
         match self {

@@ -12,17 +12,57 @@ use crate::quant;
 /// Bytes that something else owns: a memory map or a vector.
 pub type Owner = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// Rows that lie one after another in memory.
+/// The bytes of a tensor's values.
+struct Values(Arc<Tensor>);
+
+impl AsRef<[u8]> for Values {
+    fn as_ref(&self) -> &[u8] {
+        match &self.0.data {
+            Data::F32(v) => bytemuck::cast_slice(v),
+            Data::F16(v) => bytemuck::cast_slice(v),
+            Data::U32(v) => bytemuck::cast_slice(v),
+            Data::I64(v) => bytemuck::cast_slice(v),
+        }
+    }
+}
+
+/// Rows that lie one after another in memory, or side by side as the columns of a matrix.
 #[derive(Clone)]
 struct Part {
     owner: Owner,
     range: Range<usize>,
+    transposed: bool,
 }
 
 impl Part {
     fn bytes(&self) -> &[u8] {
         // The range was checked when the weight was made.
         &(*self.owner).as_ref()[self.range.clone()]
+    }
+
+    /// Copies rows from number `first` on into `out`, as many as it holds; `stride` bytes each, `size` an element.
+    fn copy_rows(&self, first: usize, stride: usize, size: usize, out: &mut [u8]) {
+        match (self.transposed, size) {
+            (false, _) => out.copy_from_slice(&self.bytes()[first * stride..][..out.len()]),
+            (true, 2) => copy_columns::<2>(self.bytes(), first, stride, out),
+            (true, _) => copy_columns::<4>(self.bytes(), first, stride, out),
+        }
+    }
+}
+
+/// Copies columns of a matrix of elements of `SIZE` bytes, from number `first` on, into rows of `stride` bytes.
+fn copy_columns<const SIZE: usize>(matrix: &[u8], first: usize, stride: usize, out: &mut [u8]) {
+    /// Columns that share the cache lines in which they lie.
+    const TOGETHER: usize = 16;
+    let columns = matrix.len() / stride * SIZE;
+    for (i, rows) in out.chunks_mut(TOGETHER * stride).enumerate() {
+        let at = (first + i * TOGETHER) * SIZE;
+        for (k, line) in matrix.chunks_exact(columns).enumerate() {
+            let elements = line[at..].as_chunks::<SIZE>().0;
+            for (row, element) in rows.chunks_exact_mut(stride).zip(elements) {
+                row[k * SIZE..][..SIZE].copy_from_slice(element);
+            }
+        }
     }
 }
 
@@ -39,7 +79,7 @@ enum Order {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     order: Order,
-    parts: Vec<(usize, usize, usize)>,
+    parts: Vec<(usize, usize, usize, bool)>,
 }
 
 /// A weight of any element type, in the layout of its file. Cloning shares the bytes.
@@ -63,7 +103,12 @@ impl Weight {
         if need.is_none() || need != bytes {
             return Err(Error::shape("weight", format!("{dtype}{shape:?} needs {need:?} bytes, there are {bytes:?}")));
         }
-        Ok(Weight { dtype, shape: shape.to_vec(), order: Order::Stacked, parts: Arc::new([Part { owner, range }]) })
+        Ok(Weight {
+            dtype,
+            shape: shape.to_vec(),
+            order: Order::Stacked,
+            parts: Arc::new([Part { owner, range, transposed: false }]),
+        })
     }
 
     /// A weight that owns its values.
@@ -76,19 +121,15 @@ impl Weight {
         Weight::new(DType::F32, shape, Arc::new(bytes), 0..n)
     }
 
-    /// A weight that owns the values of a dense tensor.
+    /// The values of a dense tensor as a weight; no byte is copied.
     ///
     /// # Errors
     /// As [`Weight::new`].
-    pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
-        let bytes: Vec<u8> = match &tensor.data {
-            Data::F32(v) => bytemuck::cast_slice(v).to_vec(),
-            Data::F16(v) => bytemuck::cast_slice(v).to_vec(),
-            Data::U32(v) => bytemuck::cast_slice(v).to_vec(),
-            Data::I64(v) => bytemuck::cast_slice(v).to_vec(),
-        };
-        let n = bytes.len();
-        Weight::new(tensor.dtype(), &tensor.shape, Arc::new(bytes), 0..n)
+    pub fn from_tensor(tensor: impl Into<Arc<Tensor>>) -> Result<Self> {
+        let tensor = tensor.into();
+        let (dtype, shape, values) = (tensor.dtype(), tensor.shape.clone(), Values(tensor));
+        let n = values.as_ref().len();
+        Weight::new(dtype, &shape, Arc::new(values), 0..n)
     }
 
     /// The rows of `parts` (`[N_i, K]`) one part after another, `[sum N_i, K]`; no byte is copied.
@@ -108,6 +149,19 @@ impl Weight {
             return Err(Error::shape("weight", format!("{parts:?} have no rows to take in turn")));
         }
         Weight::join(Order::Interleaved, parts)
+    }
+
+    /// A matrix `[K, N]` as `[N, K]`; no byte is copied.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless it is a matrix of elements of 2 or 4 bytes that is not made of parts.
+    pub fn transposed(&self) -> Result<Self> {
+        let (Order::Stacked, [part], [k, n], (1, 2 | 4)) = (self.order, &self.parts[..], &self.shape[..], self.dtype.block())
+        else {
+            return Err(Error::shape("weight", format!("{self:?} cannot be transposed")));
+        };
+        let part = Part { transposed: !part.transposed, ..part.clone() };
+        Ok(Weight { dtype: self.dtype, shape: vec![*n, *k], order: self.order, parts: Arc::new([part]) })
     }
 
     fn join(order: Order, parts: &[&Weight]) -> Result<Self> {
@@ -155,26 +209,35 @@ impl Weight {
     /// The file's bytes of some rows, copied where they lie in several places.
     pub fn row_bytes(&self, rows: Range<usize>) -> Cow<'_, [u8]> {
         let stride = self.dtype.row_bytes(self.columns()).unwrap_or(0);
-        if let [part] = &self.parts[..] {
+        if let [part] = &self.parts[..]
+            && !part.transposed
+        {
             return Cow::Borrowed(&part.bytes()[rows.start * stride..rows.end * stride]);
         }
-        let mut bytes = Vec::with_capacity(rows.len() * stride);
-        rows.for_each(|row| bytes.extend_from_slice(self.row_of_parts(row, stride)));
+        let mut bytes = vec![0; rows.len() * stride];
+        let mut rest = &mut bytes[..];
+        let mut row = rows.start;
+        while !rest.is_empty() {
+            let (part, first, count) = self.run(row, stride);
+            let (run, after) = rest.split_at_mut((count * stride).min(rest.len()));
+            part.copy_rows(first, stride, self.dtype.block().1, run);
+            (row, rest) = (row + count, after);
+        }
         Cow::Owned(bytes)
     }
 
-    /// The bytes of one row of a weight that has several parts.
-    fn row_of_parts(&self, row: usize, stride: usize) -> &[u8] {
-        let (mut at, mut part) = (row / self.parts.len(), row % self.parts.len());
-        if self.order == Order::Stacked {
-            (at, part) = (row * stride, 0);
-            while at >= self.parts[part].range.len() {
-                at -= self.parts[part].range.len();
-                part += 1;
-            }
-            at /= stride.max(1);
+    /// The part with a row, the row's number there, and how many rows follow one another there from it on.
+    fn run(&self, row: usize, stride: usize) -> (&Part, usize, usize) {
+        if self.order == Order::Interleaved {
+            return (&self.parts[row % self.parts.len()], row / self.parts.len(), 1);
         }
-        &self.parts[part].bytes()[at * stride..][..stride]
+        let (mut part, mut first) = (0, row);
+        let rows = |part: usize| self.parts[part].range.len() / stride;
+        while first >= rows(part) {
+            first -= rows(part);
+            part += 1;
+        }
+        (&self.parts[part], first, rows(part) - first)
     }
 
     /// Dequantises one row into `out` (`[columns]`).
@@ -182,10 +245,18 @@ impl Weight {
     /// # Errors
     /// [`Error::Shape`] when `out` has another length or the row does not exist.
     pub fn row(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        if row >= self.rows() {
-            return Err(Error::shape("weight", format!("row {row} of {} rows", self.rows())));
+        self.dequantize_rows(row..row + 1, out)
+    }
+
+    /// Dequantises some rows into `out` (`[rows, columns]`).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when `out` has another length or the rows do not exist.
+    pub fn dequantize_rows(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        if rows.end > self.rows() {
+            return Err(Error::shape("weight", format!("rows {rows:?} of {} rows", self.rows())));
         }
-        quant::dequantize(self.dtype, &self.row_bytes(row..row + 1), out)
+        quant::dequantize(self.dtype, &self.row_bytes(rows), out)
     }
 
     /// The dense tensor: integers as they are, everything else as f32.
@@ -207,7 +278,8 @@ impl Weight {
     /// # Errors
     /// [`Error::Shape`] when they do not fill it.
     pub fn reshaped(&self, shape: &[usize]) -> Result<Self> {
-        let keeps_rows = self.parts.len() == 1 || shape.last() == self.shape.last();
+        let in_order = matches!(&self.parts[..], [part] if !part.transposed);
+        let keeps_rows = in_order || shape.last() == self.shape.last();
         if need(self.dtype, shape) != Some(self.byte_len()) || !keeps_rows {
             return Err(Error::shape("weight", format!("{self:?} cannot be {shape:?}")));
         }
@@ -216,13 +288,13 @@ impl Weight {
 
     /// What two weights share when they are the same bytes.
     pub fn identity(&self) -> Identity {
-        let place = |p: &Part| (Arc::as_ptr(&p.owner).cast::<u8>() as usize, p.range.start, p.range.end);
+        let place = |p: &Part| (Arc::as_ptr(&p.owner).cast::<u8>() as usize, p.range.start, p.range.end, p.transposed);
         Identity { order: self.order, parts: self.parts.iter().map(place).collect() }
     }
 
-    /// Whether nothing but this weight keeps its bytes.
-    pub fn is_only_owner(&self) -> bool {
-        Arc::strong_count(&self.parts) == 1 && self.parts.iter().all(|part| Arc::strong_count(&part.owner) == 1)
+    /// Whether no clone of this weight is left.
+    pub fn is_only_handle(&self) -> bool {
+        Arc::strong_count(&self.parts) == 1
     }
 
     /// All values as f32.
@@ -247,4 +319,59 @@ fn need(dtype: DType, shape: &[usize]) -> Option<usize> {
     let (rows, columns) = shape.split_at(shape.len().saturating_sub(1));
     let rows = rows.iter().try_fold(1usize, |n, d| n.checked_mul(*d))?;
     dtype.row_bytes(columns.first().copied().unwrap_or(1))?.checked_mul(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A matrix whose element in row r and column c is `100 r + c`.
+    fn matrix(rows: usize, columns: usize) -> Weight {
+        let values: Vec<f32> = (0..rows * columns).map(|i| (i / columns * 100 + i % columns) as f32).collect();
+        Weight::from_f32(&[rows, columns], &values).unwrap()
+    }
+
+    #[test]
+    fn columns_become_rows_wherever_they_are_read() {
+        // More columns than are copied together, and no multiple of them.
+        let weight = matrix(5, 37).transposed().unwrap();
+        assert_eq!(weight.shape(), [37, 5]);
+        let expected = |rows: Range<usize>| rows.flat_map(|r| (0..5).map(move |k| (k * 100 + r) as f32)).collect::<Vec<f32>>();
+        assert_eq!(weight.to_f32().unwrap(), expected(0..37));
+        for rows in [0..1, 3..4, 7..30, 36..37] {
+            let mut out = vec![0.0; rows.len() * 5];
+            weight.dequantize_rows(rows.clone(), &mut out).unwrap();
+            assert_eq!(out, expected(rows));
+        }
+        assert_eq!(weight.transposed().unwrap().to_f32().unwrap(), matrix(5, 37).to_f32().unwrap());
+        assert_ne!(weight.identity(), weight.transposed().unwrap().identity());
+        assert!(weight.reshaped(&[5, 37]).is_err(), "rows that lie apart cannot be cut anew");
+    }
+
+    #[test]
+    fn parts_may_be_transposed() {
+        let (a, b) = (matrix(4, 3).transposed().unwrap(), matrix(3, 4));
+        let row = |weight: &Weight, r: usize| {
+            let mut out = vec![0.0; 4];
+            weight.row(r, &mut out).unwrap();
+            out
+        };
+        let stacked = Weight::stacked(&[&a, &b]).unwrap();
+        let turns = Weight::interleaved(&[&a, &b]).unwrap();
+        for r in 0..3 {
+            assert_eq!([row(&stacked, r), row(&stacked, 3 + r)], [row(&a, r), row(&b, r)]);
+            assert_eq!([row(&turns, 2 * r), row(&turns, 2 * r + 1)], [row(&a, r), row(&b, r)]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_matrix_is_not_transposed() {
+        let bytes = Arc::new(vec![0u8; 18]);
+        let blocks = Weight::new(DType::Q4_0, &[1, 32], bytes, 0..18).unwrap();
+        let stacked = Weight::stacked(&[&matrix(2, 2), &matrix(2, 2)]).unwrap();
+        let vector = Weight::from_f32(&[2], &[0.0; 2]).unwrap();
+        for weight in [blocks, stacked, vector] {
+            assert!(weight.transposed().is_err(), "{weight:?}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod support;
 mod tiny;
 
 mod malformed;
+mod memory;
 mod real;
 mod sequences;
 mod steps;

@@ -1,8 +1,14 @@
 //! The default model: what a step costs, and rows split at a tiny binding limit.
 
+use wavelane::dtype::DType;
 use wavelane::generate::{Engine, Options, Prompt, Request, Sampling};
-use wavelane::models::LanguageModel;
+use wavelane::kernel::Caps;
+use wavelane::models::{LanguageModel, Outputs};
+use wavelane::plan;
+use wavelane::plan::passes::{self, Precision};
 use wavelane::session::Device;
+use wavelane::session::pages::CacheShape;
+use wavelane::shape::Symbols;
 
 use crate::{devices, support};
 
@@ -83,6 +89,22 @@ fn activations_share_their_arena() {
     let back: wavelane::plan::Plan = serde_json::from_str(&stored).unwrap();
     assert_eq!(back, *plan);
     assert!(plan.to_string().contains("MatMul 'blk.29.ffn_down"));
+}
+
+/// On a GPU with nothing beyond the least: of each layer four products, each after one dispatch that makes bytes of its rows, with the
+/// norm where there is one.
+#[test]
+fn norms_are_part_of_what_makes_bytes() {
+    let Some(path) = support::model_path() else { return };
+    let model = LanguageModel::open(&path).unwrap();
+    let (mut graph, _) = model.graph(&CacheShape { slots: 1, context: 128 }, DType::F16).unwrap();
+    assert_eq!(passes::set_precision(&mut graph, Precision::Int8).unwrap(), 30 * 4 + 1);
+    let graph = passes::restrict(&graph, &[Outputs::BEST]).unwrap();
+    let symbols = Symbols::from([("T".into(), 1), ("R".into(), 1)]);
+    let plan = plan::compile(&graph, &symbols, &Caps::plain()).unwrap();
+    let steps = |op: &str| plan.steps.iter().filter(|step| step.op == op).count();
+    assert_eq!([steps("RmsNorm"), steps("QuantizeRows"), steps("QuantizedMatMul")], [0, 121, 121]);
+    println!("{} dispatches for a token", plan.dispatches().count());
 }
 
 #[test]

@@ -23,9 +23,14 @@ impl Message {
     }
 
     pub fn bytes(self, tag: u64, bytes: &[u8]) -> Self {
-        let mut message = self.varint(tag << 3 | 2).varint(bytes.len() as u64);
+        let mut message = self.head(tag, bytes.len());
         message.0.extend_from_slice(bytes);
         message
+    }
+
+    /// The beginning of a field of `length` bytes, which are to follow.
+    pub fn head(self, tag: u64, length: usize) -> Self {
+        self.varint(tag << 3 | 2).varint(length as u64)
     }
 
     pub fn text(self, tag: u64, text: &str) -> Self {

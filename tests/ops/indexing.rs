@@ -33,7 +33,7 @@ fn integers(shape: &[usize], seed: u64) -> Operand {
 /// The operand as a constant of the graph.
 fn constant(operand: &Operand) -> Operand {
     let Operand::Input(tensor) = operand else { panic!("only inputs become constants") };
-    Operand::Weight(Weight::from_tensor(tensor).unwrap())
+    Operand::Weight(Weight::from_tensor(tensor.clone()).unwrap())
 }
 
 /// Tuples of indices into the dimensions `dims`.

@@ -95,11 +95,23 @@ fn quantised_rows_are_those_of_the_reference() {
     ];
     let n = groups.len();
     let edges = Operand::Input(Tensor::f32(&[n, 32], groups.concat()).unwrap());
-    let case = |name: &str, x| Case::new(name, QuantizeRows, vec![x]);
+    let case = |name: &str, x| Case::new(name, QuantizeRows::default(), vec![x]);
     let sizes = [[1, 32], [3, 96], [7, 2080]].map(|shape| case(&format!("{shape:?}"), input(&shape, 5)));
     let cases: Vec<Case> = sizes.into_iter().chain([case("edges", edges)]).collect();
     check(&cases);
     check_with(&cases, |c| c.max_grid = 7);
+}
+
+#[test]
+fn normalised_rows_are_quantised_as_in_the_reference() {
+    let case = |shape: [usize; 2]| {
+        let op = QuantizeRows { norm: Some(RmsNorm { epsilon: 1e-5 }) };
+        Case::new(format!("{shape:?}"), op, vec![input(&shape, 7), vector(shape[1], 8)])
+    };
+    let cases = [[1, 32], [3, 96], [7, 2080], [1, 576], [5, 4096]].map(case);
+    check(&cases);
+    check_with(&cases, |c| c.max_grid = 3);
+    check_with(&cases, |c| c.subgroup = None);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn coordinate(name: &str) -> Coordinate {
 /// The operands and the op that resize dimension `axis` of `x` by these taps.
 fn resample(x: Operand, axis: usize, taps: &Taps, length: usize) -> (Resample, Vec<Operand>) {
     let n = taps.index.len();
-    let index = Weight::from_tensor(&Tensor::i64(&[n], taps.index.clone()).unwrap()).unwrap();
+    let index = Weight::from_tensor(Tensor::i64(&[n], taps.index.clone()).unwrap()).unwrap();
     let weight = Weight::from_f32(&[n], &taps.weight).unwrap();
     let op = Resample { axis, taps: taps.count, length, outside: OUTSIDE };
     (op, vec![x, Operand::Weight(index), Operand::Weight(weight)])

@@ -41,7 +41,7 @@ fn operands_that_make_the_shape_stay() {
     // An operand that decides nothing but the shape.
     let mut m = Model::default();
     let (small, large) = (m.input(&[3]), m.input(&[2, 3]));
-    let condition = m.0.weight("one", Weight::from_tensor(&Tensor::i64(&[], vec![1]).unwrap()).unwrap());
+    let condition = m.0.weight("one", Weight::from_tensor(Tensor::i64(&[], vec![1]).unwrap()).unwrap());
     let select = Elementwise::from(Expr::select(Expr::operand(2), Expr::operand(0), Expr::operand(1)));
     let y = m.node(select, &[small, large, condition]);
     let mut graph = m.finish(y);
@@ -52,7 +52,7 @@ fn operands_that_make_the_shape_stay() {
 fn integers_beyond_32_bits_stay() {
     let mut m = Model::default();
     let input = m.0.input("x", DType::I64, &[3][..]);
-    let held = |m: &mut Model, n: i64| m.0.weight("n", Weight::from_tensor(&Tensor::i64(&[1], vec![n]).unwrap()).unwrap());
+    let held = |m: &mut Model, n: i64| m.0.weight("n", Weight::from_tensor(Tensor::i64(&[1], vec![n]).unwrap()).unwrap());
     let (near, far) = (held(&mut m, 7), held(&mut m, 1 << 40));
     let y = m.binary(O::Add, input, near);
     let y = m.binary(O::Min, y, far);

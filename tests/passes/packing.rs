@@ -27,7 +27,7 @@ fn packed(m: &mut Model, x: ValueId) -> ValueId {
 fn product(m: &mut Model, x: ValueId, n: usize) -> ValueId {
     let bytes: Vec<i8> = Numbers::new(9).units(n * K).iter().map(|x| (x * 128.0) as i8).collect();
     let words = Tensor::i64(&[n, row_words(K)], pack(&bytes, K)).unwrap();
-    let words = m.0.weight("words", Weight::from_tensor(&words).unwrap());
+    let words = m.0.weight("words", Weight::from_tensor(words).unwrap());
     m.node(ByteMatMul::plain(), &[x, words])
 }
 

@@ -56,20 +56,30 @@ fn activations_are_quantised_once_and_move_by_half_a_step() {
     }
 }
 
-/// A norm that was part of a product becomes a node again; pairs of rows stay with the product.
+/// A norm that was part of a product goes on to what quantises its rows; pairs of rows stay with the product.
 #[test]
-fn norms_and_pairs_are_kept() {
-    let mut model = Model::default();
-    let x = model.input(&[1, K]);
-    let w = model.0.weight("w", blocks(DType::Q4_1, 6));
-    let gain = model.weight(&[K], 4);
+fn norms_go_into_the_quantisation_and_pairs_are_kept() {
+    let norm = RmsNorm { epsilon: 1e-5 };
     let tail = Expr::product(Expr::operand(0), Expr::operand(1));
-    let op = MatMul { norm: Some(RmsNorm { epsilon: 1e-5 }), paired: true, tail, ..MatMul::plain() };
-    let out = model.node(op, &[x, w, gain]);
-    let before = model.finish(out);
-    let mut after = before.clone();
-    assert_eq!(passes::quantize_activations(&mut after).unwrap(), 1);
-    verify::verify(&after, "the graph after the pass").unwrap();
-    assert_eq!([count(&after, "RmsNorm"), count(&after, "QuantizeRows"), count(&after, "QuantizedMatMul")], [1, 1, 1]);
-    assert_eq!(outputs(&after, 1)[0].shape(), outputs(&before, 1)[0].shape());
+    let quantised = |fused: bool| {
+        let mut model = Model::default();
+        let x = model.input(&[1, K]);
+        let w = model.0.weight("w", blocks(DType::Q4_1, 6));
+        let gain = model.weight(&[K], 4);
+        let op = MatMul { norm: fused.then(|| norm.clone()), paired: true, tail: tail.clone(), ..MatMul::plain() };
+        let out = match fused {
+            true => model.node(op, &[x, w, gain]),
+            false => {
+                let normed = model.node(norm.clone(), &[x, gain]);
+                model.node(op, &[normed, w])
+            }
+        };
+        let mut graph = model.finish(out);
+        assert_eq!(passes::quantize_activations(&mut graph).unwrap(), 1);
+        verify::verify(&graph, "the graph after the pass").unwrap();
+        assert_eq!([count(&graph, "QuantizeRows"), count(&graph, "QuantizedMatMul")], [1, 1]);
+        assert_eq!(count(&graph, "RmsNorm"), usize::from(!fused));
+        outputs(&graph, 1)
+    };
+    assert_eq!(quantised(true), quantised(false));
 }

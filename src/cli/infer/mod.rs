@@ -18,6 +18,7 @@ use super::End;
 use super::debug::DebugFlags;
 use super::flags::DeviceFlags;
 use super::output::{print, say};
+use super::start::Start;
 use batch::Batch;
 pub use inputs::{Reader, is_picture, is_sound};
 pub use results::replace;
@@ -58,13 +59,14 @@ impl Infer {
         if self.debug.dumps() {
             return self.dump();
         }
+        let mut start = Start::begin();
         // A bad file should be reported even where there is no device.
-        let model = wavelane::formats::onnx::OnnxFile::open(&self.model)?.model;
+        let model = start.file(|| wavelane::formats::onnx::OnnxFile::open(&self.model))?.model;
         if let Some(path) = self.output.as_deref().filter(|_| self.batch.is_none()) {
             Format::of_path(path, model.graph.outputs.len())?;
         }
-        let device = self.device.open()?;
-        let mut session = Session::new(model, &device)?;
+        let device = start.device(|| self.device.open())?;
+        let mut session = start.file(|| Session::new(model, &device))?;
         let report = self.debug.watch_by(|seen| session.check(seen));
         let reader = Reader::new(&session, self.preset.as_deref(), self.rate)?;
         let end = match &self.batch {
@@ -76,30 +78,34 @@ impl Infer {
                 let batch = Batch { folder, output: self.output.as_deref(), json: self.json, settings };
                 batch.run(&mut session, &reader)?
             }
-            None => self.once(&mut session, &reader, &device)?,
+            None => self.once(&mut session, &reader, &device, start)?,
         };
         report.finish();
         Ok(end)
     }
 
-    fn once(&self, session: &mut Session, reader: &Reader, device: &Device) -> Result<End> {
-        let inputs = reader.read_all(&self.input)?;
+    fn once(&self, session: &mut Session, reader: &Reader, device: &Device, mut start: Start) -> Result<End> {
+        let inputs = start.file(|| reader.read_all(&self.input))?;
         let began = Instant::now();
         let results = session.run(&inputs)?;
         let seconds = began.elapsed().as_secs_f64();
+        start.first(device);
         if let Some(path) = &self.output {
             results::save(path, &results)?;
         }
         let summaries: Vec<Summary> = results.iter().map(|(name, array)| Summary::of(name, array)).collect();
         if self.json {
             let outputs: Vec<Value> = summaries.iter().map(Summary::json).collect();
-            print(format_args!("{}\n", json!({ "device": device.name(), "seconds": seconds, "outputs": outputs })))?;
+            let mut object = json!({ "device": device.name(), "seconds": seconds, "outputs": outputs });
+            object.as_object_mut().iter_mut().for_each(|object| object.append(&mut start.json(device)));
+            print(format_args!("{object}\n"))?;
             return Ok(End::Done);
         }
         if self.output.is_none() {
             print(summaries.iter().map(Summary::text).collect::<String>())?;
         }
         say(format_args!("{}: {seconds:.3} s", device.name()));
+        start.text(device).iter().for_each(say);
         Ok(End::Done)
     }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use wavelane::{Error, Result};
 
 use super::End;
-pub use onnx::inputs_of_shapes;
+pub use onnx::{describe, inputs_of_shapes};
 
 /// Arguments of `inspect`.
 #[derive(Args)]

@@ -127,7 +127,10 @@ fn roomy() -> Caps {
 }
 
 /// The stages of a run of the model whose inputs have these shapes, and the shapes.
-fn describe(model: Model, given: &[String]) -> Result<(Vec<StageSummary>, Map<String, Value>)> {
+///
+/// # Errors
+/// Those of [`inputs_of_shapes`] and [`Session::describe`].
+pub fn describe(model: Model, given: &[String]) -> Result<(Vec<StageSummary>, Map<String, Value>)> {
     let mut session = Session::new(model, &Device::Cpu)?;
     let inputs = inputs_of_shapes(&session, given)?;
     let shapes = inputs.iter().map(|(name, array)| (name.clone(), json!(array.tensor.shape()))).collect();

@@ -37,7 +37,11 @@ pub fn graphs() -> Vec<Graph> {
         }
         graphs.push(one(Embed, |b| vec![b.input("t", DType::U32, &[3][..]), b.weight("w", weight(dtype, 8, 256))]));
     }
-    graphs.push(one(QuantizeRows, |b| vec![b.input("x", DType::F32, &[3, 64][..])]));
+    graphs.push(one(QuantizeRows::default(), |b| vec![b.input("x", DType::F32, &[3, 64][..])]));
+    for k in [32, 576, 4096] {
+        let op = QuantizeRows { norm: Some(RmsNorm { epsilon: 1e-5 }) };
+        graphs.push(one(op, |b| vec![b.input("x", DType::F32, &[3, k][..]), b.weight("g", vector(k))]));
+    }
     for n in [1, 33, 576, 49152] {
         let x = |b: &mut GraphBuilder| b.input("x", DType::F32, &[3, n][..]);
         graphs.push(one(RmsNorm { epsilon: 1e-5 }, |b| vec![x(b), b.weight("g", vector(n))]));

@@ -109,7 +109,7 @@ fn weight_words(cx: &mut Context, weight: Bytes, sizes: [usize; 3], steps: [usiz
             pack(&bytes, k)
         };
         let words: Vec<i64> = (0..m * taps).into_par_iter().flat_map_iter(row).collect();
-        Weight::from_tensor(&Tensor::i64(&[m, taps * row_words(k)], words)?)
+        Weight::from_tensor(Tensor::i64(&[m, taps * row_words(k)], words)?)
     })
 }
 

@@ -4,10 +4,8 @@ use super::super::context::Context;
 use super::super::tracer::Traced;
 use super::super::value::Value;
 use super::{Operator, bytes, device};
-use crate::formats::ElementType;
 use crate::kernel::Expr;
 use crate::ops::{BatchMatMul, MatMul};
-use crate::tensor::Tensor;
 
 pub const OPERATORS: &[Operator] = &[
     device("Gemm", gemm),
@@ -52,15 +50,9 @@ fn matrix(left: &Value, right: &Value) -> Option<[usize; 2]> {
     (one && left.constant().is_none() && !right.is_empty()).then_some([*k, *n])
 }
 
-/// A constant matrix `[K, N]` as the weight `[N, K]`.
+/// A constant matrix `[K, N]` as the weight `[N, K]`, whose bytes stay where they are.
 fn transposed(cx: &mut Context, matrix: &Value) -> Traced<Value> {
-    let mut made = cx.derive("transposed", &[matrix], |t| {
-        let [k, n] = t[0].shape() else { return Ok(Vec::new()) };
-        let values = t[0].as_f32()?;
-        let column = |j: usize| (0..*k).map(move |i| values[i * n + j]);
-        Ok(vec![(ElementType::Float, Tensor::f32(&[*n, *k], (0..*n).flat_map(column).collect())?)])
-    })?;
-    made.pop().ok_or_else(|| cx.error("expected a matrix"))
+    cx.derive_weight("transposed", &[matrix], |constants| constants[0].weight()?.transposed())
 }
 
 /// `alpha a' @ b' + beta c`.

@@ -2,10 +2,12 @@
 
 mod kernels;
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::cache_write::{NO_SLOT, Pages, example_position, expect_cache};
-use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, operands, sum_error};
+use super::{Input, Lowering, ROUNDING, Rule, StateWork, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::shape::TensorType;
@@ -148,6 +150,20 @@ impl Rule for Attention {
             5 => element % inputs[1][0],
             _ => 0,
         }
+    }
+
+    /// Keys and values of a sequence are read once, however many of its tokens attend to them.
+    fn state_work(&self, _: &[Vec<usize>], known: &dyn Fn(usize) -> Option<Vec<u32>>) -> Option<StateWork> {
+        let (mut seen, mut longest) = (0, BTreeMap::new());
+        for (slot, position) in known(3)?.into_iter().zip(known(4)?).filter(|(slot, _)| *slot != NO_SLOT) {
+            let length = u64::from(position) + 1;
+            seen += length;
+            let longest = longest.entry(slot).or_insert(0);
+            *longest = length.max(*longest);
+        }
+        let heads = |n: usize| (n * self.head_dim) as u64;
+        let elements = 2 * heads(self.kv_heads) * longest.values().sum::<u64>();
+        Some(StateWork { flops: 4 * heads(self.heads) * seen, elements })
     }
 
     fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {

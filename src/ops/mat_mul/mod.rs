@@ -237,6 +237,9 @@ fn half_error(x: f32, w: f32) -> f32 {
     19.0 * ROUNDING * (x * w).abs() + LEAST * (x.abs() + w.abs() + 1.0)
 }
 
+/// Rows of a weight that are dequantised together: those of a transposed one share cache lines.
+const ROWS: usize = 16;
+
 /// `sum_k f(x[t, k], weight[n, k])` for every `[t, n]`; each weight row is dequantised once.
 pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Vec<f32>> {
     let (k, n) = (weight.columns(), weight.rows());
@@ -244,11 +247,15 @@ pub(super) fn products(x: &Tensor, weight: &Weight, f: impl Fn(f32, f32) -> f32 
     let x = x.as_f32()?;
     let sum = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0.0, |sum, (x, w)| sum + f(*x, *w));
     let mut by_row = vec![0.0; tokens * n];
-    by_row.par_chunks_mut(tokens.max(1)).enumerate().try_for_each_init(
-        || vec![0.0; k],
-        |w, (row, out)| {
-            weight.row(row, w)?;
-            out.iter_mut().zip(x.chunks_exact(k)).for_each(|(out, x)| *out = sum(x, w));
+    by_row.par_chunks_mut(ROWS * tokens.max(1)).enumerate().try_for_each_init(
+        || vec![0.0; ROWS * k],
+        |w, (chunk, out)| {
+            let (first, rows) = (chunk * ROWS, out.len() / tokens.max(1));
+            let w = &mut w[..rows * k];
+            weight.dequantize_rows(first..first + rows, w)?;
+            for (w, out) in w.chunks_exact(k).zip(out.chunks_exact_mut(tokens.max(1))) {
+                out.iter_mut().zip(x.chunks_exact(k)).for_each(|(out, x)| *out = sum(x, w));
+            }
             Ok::<_, Error>(())
         },
     )?;

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use crate::error::Result;
 use crate::graph::{Graph, Node, Origin, Value, ValueId};
-use crate::ops::{Op, QuantizeRows, QuantizedMatMul, RmsNorm};
+use crate::ops::{Op, QuantizeRows, QuantizedMatMul};
 
 /// Makes the products of `graph` with weights of block formats products of quantised activations, and returns how many. Activations
 /// that several products read are quantised once. Meant for an optimised graph whose steps have few tokens: many are multiplied
@@ -17,20 +17,21 @@ use crate::ops::{Op, QuantizeRows, QuantizedMatMul, RmsNorm};
 /// # Errors
 /// Those of [`Rule::infer`](crate::ops::Rule::infer).
 pub fn quantize_activations(graph: &mut Graph) -> Result<usize> {
-    let mut quantized: HashMap<ValueId, Vec<ValueId>> = HashMap::new();
+    let mut quantized: HashMap<(Vec<ValueId>, Option<u32>), Vec<ValueId>> = HashMap::new();
     let (mut nodes, mut changed) = (Vec::new(), 0);
     for node in std::mem::take(&mut graph.nodes) {
         let (Op::MatMul(product), true) = (&node.op, multiplies_blocks(&graph.values, &node)) else {
             nodes.push(node);
             continue;
         };
-        let mut x = node.inputs[0];
-        if let Some(norm) = &product.norm {
-            x = normalize(&mut graph.values, &mut nodes, norm, [x, node.inputs[2]])?;
-        }
-        let bytes = match quantized.entry(x) {
+        // A product's norm goes on to what quantises its rows.
+        let norm = product.norm.clone();
+        let x: Vec<ValueId> = [node.inputs[0]].into_iter().chain(norm.iter().map(|_| node.inputs[2])).collect();
+        let bytes = match quantized.entry((x.clone(), norm.as_ref().map(|norm| norm.epsilon.to_bits()))) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(insert(&mut graph.values, &mut nodes, "quantised", QuantizeRows.into(), vec![x])?),
+            Entry::Vacant(new) => {
+                new.insert(insert(&mut graph.values, &mut nodes, "quantised", QuantizeRows { norm }.into(), x)?)
+            }
         };
         let others = node.inputs[product.own_operands()..].iter();
         let inputs = bytes.iter().chain([&node.inputs[1]]).chain(others).copied().collect();
@@ -45,12 +46,6 @@ pub fn quantize_activations(graph: &mut Graph) -> Result<usize> {
 fn multiplies_blocks(values: &[Value], node: &Node) -> bool {
     let weight = node.inputs.get(1).map(|id| &values[id.0]);
     weight.is_some_and(|w| matches!(w.origin, Origin::Weight(_)) && w.ty.dtype.block().0 > 1)
-}
-
-/// A norm that was part of a product, as a node of its own.
-fn normalize(values: &mut Vec<Value>, nodes: &mut Vec<Node>, norm: &RmsNorm, operands: [ValueId; 2]) -> Result<ValueId> {
-    let outputs = insert(values, nodes, "normalised", norm.clone().into(), operands.to_vec())?;
-    Ok(outputs[0])
 }
 
 /// Adds a node and its results.
