@@ -3,7 +3,7 @@
 use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, operands};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::quant::GROUP;
 use crate::shape::{Dim, TensorType};
 use crate::tensor::Tensor;
@@ -62,6 +62,10 @@ impl Rule for QuantizeRows {
     fn tolerance(&self, _: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
         let scales = outputs[1].as_f32()?.iter().map(|scale| 6.0 * ROUNDING * scale).collect();
         Ok(vec![Tolerance::Exact, Tolerance::Absolute(scales)])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

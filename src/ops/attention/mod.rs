@@ -8,6 +8,7 @@ use super::cache_write::{NO_SLOT, Pages, example_position, expect_cache};
 use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::kernel::Extremes;
 use crate::shape::TensorType;
 use crate::tensor::{Data, Tensor};
 
@@ -135,6 +136,10 @@ impl Rule for Attention {
             row.magnitude.iter().map(|m| relative * m + f32::MIN_POSITIVE).collect()
         });
         Ok(vec![Tolerance::Absolute(bound.collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Apart
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
