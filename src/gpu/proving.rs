@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::record::{Budget, Record};
-use super::trial::{Fill, Trial};
-use super::{Gpu, WeightStore};
+use super::trial::Trial;
+use super::{Gpu, WeightStore, launch};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernel::caps::View;
@@ -26,37 +26,56 @@ const BETTER: f64 = 0.9;
 /// What the comparison of one node with the reference showed.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The kernels that ran.
+    /// The kernels that ran, or those that were refused.
     pub kernels: Vec<Kernel>,
     /// The largest error in units of its tolerance, or what was wrong.
     pub outcome: std::result::Result<f64, String>,
 }
 
+/// What came of comparing a step with the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Right,
+    Wrong,
+    /// It could not be run by itself, or only with other kernels.
+    Untried,
+}
+
 impl Gpu {
-    /// Compares the only node of a graph with the reference, on made-up operands, under a view of this device. The outcome is noted
-    /// in the record where there is one, but not saved.
+    /// Compares a trial with the reference under a view of this device; `weights` keeps what was uploaded for trials of the same
+    /// graph. A kernel that the driver refuses to compile is wrong too. The outcome is noted in the record where there is one, but not
+    /// saved.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the node has no kernel under that view; [`Error::Device`] when the device fails altogether.
-    pub fn verify(&self, graph: &Graph, view: View, fill: Fill) -> Result<Verdict> {
+    pub fn verify(&self, trial: &Trial, view: View, weights: &Arc<WeightStore>) -> Result<Verdict> {
         let device = self.with_caps(|caps| *caps = caps.seen_as(view));
-        let trial = Trial::of_graph(graph, fill)?;
-        let plan = plan::compile(graph, &Symbols::new(), &device.info().caps)?;
-        let kernels: Vec<Kernel> = plan.dispatches().map(|d| d.kernel.clone()).collect();
-        let outcome = match trial.check(&device) {
-            Ok((_, worst)) => Ok(worst),
-            Err(Error::Check(what)) => Err(what),
-            Err(e) => return Err(e),
-        };
-        let record = self.record();
-        for (record, kernel) in record.iter().flat_map(|record| kernels.iter().map(move |kernel| (record, kernel))) {
-            match &outcome {
+        let plan = plan::compile(trial.graph(), &Symbols::new(), &device.info().caps)?;
+        let verdict = device.verdict(trial, &plan, weights)?;
+        let Some(record) = self.record() else { return Ok(verdict) };
+        for kernel in &verdict.kernels {
+            match &verdict.outcome {
                 Ok(_) if record.choices().struck.contains_key(&kernel.name()) => {}
                 Ok(_) => record.prove(&kernel.name(), &self.source(kernel)?),
                 Err(what) => record.strike(&kernel.name(), what),
             }
         }
-        Ok(Verdict { kernels, outcome })
+        Ok(verdict)
+    }
+
+    /// What the comparison of a trial that has this plan with the reference shows.
+    fn verdict(&self, trial: &Trial, plan: &Plan, weights: &Arc<WeightStore>) -> Result<Verdict> {
+        let refusals = self.compile(&plan.dispatches().map(launch::key).collect::<Vec<_>>())?;
+        if let Some(first) = refusals.first() {
+            let outcome = Err(first.to_string());
+            return Ok(Verdict { kernels: refusals.into_iter().map(|refusal| refusal.kernel).collect(), outcome });
+        }
+        let outcome = match trial.check(self, weights) {
+            Ok((_, worst)) => Ok(worst),
+            Err(Error::Check(what)) => Err(what),
+            Err(e) => return Err(e),
+        };
+        Ok(Verdict { kernels: plan.dispatches().map(|d| d.kernel.clone()).collect(), outcome })
     }
 
     /// Compares the kernels of `plan` that were not compared yet with the reference, the cheapest first, until the record's time is
@@ -72,7 +91,7 @@ impl Gpu {
         }
         let device = self.settled(record.choices());
         let mut unproven = self.unproven(record, plan.dispatches().map(|d| &d.kernel))?;
-        let (mut struck, found) = (false, unproven.len());
+        let (mut struck, mut untried, found) = (false, Vec::new(), unproven.len());
         if found == 0 {
             return Ok(false);
         }
@@ -87,12 +106,19 @@ impl Gpu {
                 log::info!("{} kernels are used unproven: the time for proving is up", unproven.len());
                 break;
             }
-            struck |= !device.prove_step(record, graph, plan, step)?;
+            match device.prove_step(record, graph, plan, step)? {
+                Proof::Right => {}
+                Proof::Wrong => struck = true,
+                Proof::Untried => untried.push(plan.steps[step].name.as_str()),
+            }
             // Whether it was right, wrong or could not be compared, it is not tried again with this plan.
             kernels.iter().for_each(|k| _ = unproven.remove(&k.name()));
         }
         record.spend(Budget { proving: started.elapsed(), tuning: Duration::ZERO });
         log::info!("{} of {found} kernels tried in {:.2} s", found - unproven.len(), started.elapsed().as_secs_f64());
+        if !untried.is_empty() {
+            log::info!("{} steps cannot be tried by themselves and run unproven: {}", untried.len(), untried.join(", "));
+        }
         record.save();
         Ok(struck)
     }
@@ -109,8 +135,8 @@ impl Gpu {
         Ok(unproven)
     }
 
-    /// Compares one step with the reference and notes the outcome; false when it is wrong.
-    fn prove_step(&self, record: &Record, graph: &Graph, plan: &Plan, step: usize) -> Result<bool> {
+    /// Compares one step with the reference and notes the outcome.
+    fn prove_step(&self, record: &Record, graph: &Graph, plan: &Plan, step: usize) -> Result<Proof> {
         let kernels: Vec<&Kernel> = plan.steps[step].dispatches.iter().map(|d| &d.kernel).collect();
         let trials = [Some(REFERENCE_FLOPS), None].map(|flops| {
             move || match flops {
@@ -119,7 +145,7 @@ impl Gpu {
             }
         });
         for trial in trials {
-            match trial()?.check(self) {
+            match trial()?.check(self, &WeightStore::new(self)) {
                 Ok((ran, _)) => {
                     let same: Vec<&&Kernel> = kernels.iter().filter(|k| ran.dispatches().any(|d| d.kernel == ***k)).collect();
                     for kernel in &same {
@@ -127,21 +153,21 @@ impl Gpu {
                     }
                     // Smaller shapes may lead to other kernels; then the whole is tried.
                     if same.len() == kernels.len() {
-                        return Ok(true);
+                        return Ok(Proof::Right);
                     }
                 }
                 Err(Error::Check(reason)) => {
                     kernels.iter().for_each(|kernel| record.strike(&kernel.name(), &reason));
-                    return Ok(false);
+                    return Ok(Proof::Wrong);
                 }
                 Err(e @ Error::Device { .. }) => return Err(e),
                 Err(e) => {
                     log::debug!("{} '{}' cannot be tried by itself: {e}", plan.steps[step].op, plan.steps[step].name);
-                    return Ok(true);
+                    return Ok(Proof::Untried);
                 }
             }
         }
-        Ok(true)
+        Ok(Proof::Untried)
     }
 
     /// Times, for the nodes of `plan` that take the most operations, the lowerings that could be used instead of one another, until
@@ -207,10 +233,15 @@ impl Gpu {
             if record.choices().fault(&lowered).is_some() {
                 continue;
             }
+            let refusals = self.compile(&lowered.dispatches.iter().map(launch::key).collect::<Vec<_>>())?;
+            if !refusals.is_empty() {
+                record.strike_refused(&refusals);
+                continue;
+            }
             let device = self.with_caps(|c| *c = caps.seen_as(view)).settled(struck.clone());
             let kernels = lowered.dispatches.iter().map(|d| &d.kernel);
             if !self.unproven(record, kernels)?.is_empty()
-                && !device.prove_lowered(record, graph, plan, step, &lowered.dispatches)?
+                && device.prove_lowered(record, graph, plan, step, &lowered.dispatches)? == Proof::Wrong
             {
                 continue;
             }
@@ -225,7 +256,7 @@ impl Gpu {
     }
 
     /// Like [`Gpu::prove_step`] for a lowering that is not the plan's.
-    fn prove_lowered(&self, record: &Record, graph: &Graph, plan: &Plan, step: usize, dispatches: &[Dispatch]) -> Result<bool> {
+    fn prove_lowered(&self, record: &Record, graph: &Graph, plan: &Plan, step: usize, dispatches: &[Dispatch]) -> Result<Proof> {
         let mut other = plan.clone();
         other.steps[step].dispatches = dispatches.to_vec();
         self.prove_step(record, graph, &other, step)
