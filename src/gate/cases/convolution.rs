@@ -53,7 +53,7 @@ pub fn graphs() -> Vec<Graph> {
 }
 
 /// `x`, `weight` and groups.
-const CONVOLUTIONS: [(&[usize], &[usize], usize); 24] = [
+const CONVOLUTIONS: [(&[usize], &[usize], usize); 25] = [
     (&[1, 3, 9], &[4, 3, 3], 1),
     (&[2, 4, 9, 9], &[6, 2, 3, 3], 2),
     (&[1, 4, 9, 9], &[4, 1, 5, 5], 4),
@@ -78,4 +78,5 @@ const CONVOLUTIONS: [(&[usize], &[usize], usize); 24] = [
     (&[1, 16, 14, 14], &[24, 16, 5, 5], 1),
     (&[1, 32, 5, 5, 5], &[48, 32, 2, 2, 2], 1),
     (&[1, 3, 5, 5, 5], &[48, 3, 2, 2, 2], 1),
+    (&[1, 16, 31, 33], &[33, 16, 3, 3], 1),
 ];
