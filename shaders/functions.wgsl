@@ -169,6 +169,11 @@ fn mod_float(a: f32, b: f32) -> f32 {
     return select(rest, rest + b, rest != 0.0 && (rest < 0.0) != (b < 0.0));
 }
 
+// WGSL has a / 0 as a, but not every translation of it.
+fn div_int(a: i32, b: i32) -> i32 {
+    return a / select(b, 1, b == 0);
+}
+
 fn mod_int(a: i32, b: i32) -> i32 {
     let divisor = select(b, 1, b == 0);
     let rest = a % divisor;

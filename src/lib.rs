@@ -28,6 +28,8 @@ pub mod tasks;
 pub mod tensor;
 #[cfg(feature = "text")]
 pub mod tokenizer;
+#[cfg(feature = "gate")]
+pub mod verify;
 
 pub use dtype::DType;
 pub use error::{Error, Result};

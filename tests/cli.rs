@@ -81,8 +81,15 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_kernel_of_the_device_is_verified() {
-    let text = stdout(&run(&["verify", "--quick", "--json"]));
+    let page = std::env::temp_dir().join(format!("wavelane-verify-{}.html", std::process::id()));
+    let text = stdout(&run(&["verify", "--quick", "--json", "--html", page.to_str().unwrap()]));
+    let html = std::fs::read_to_string(&page).unwrap();
+    std::fs::remove_file(&page).unwrap();
+    assert!(html.contains("<svg") && html.contains("mat_vec") && html.contains("None: every kernel"), "{html}");
+    assert!(!html.contains("://") && !html.contains("<script"), "{html}");
     let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&report["kind"], &report["full"]), (&"verify".into(), &false.into()), "{text}");
+    assert_eq!(report["untried"], serde_json::json!([]), "{text}");
     assert_eq!(report["struck"], serde_json::json!({}), "{text}");
     assert!(report["cases"].as_u64().unwrap() > 100, "{text}");
     let families = report["families"].as_array().unwrap();

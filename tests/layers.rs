@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["graph"],
     &["plan"],
     &["gate", "gpu"],
+    &["verify"],
     &["session"],
     &["formats"],
     &["models", "onnx"],
@@ -85,6 +86,7 @@ fn documents_name_files_that_exist() {
         "docs/gate.md",
         "docs/gpu-cost.md",
         "docs/onnx.md",
+        "docs/proving.md",
     ];
     // The recipes' made-up op, format and family, and what a script fetches.
     let invented = ["thing", "q9_z", "/x."];

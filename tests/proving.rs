@@ -5,21 +5,24 @@ mod devices;
 #[path = "support/random.rs"]
 mod random;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use random::{Numbers, weight_bytes};
 use wavelane::dtype::DType;
-use wavelane::gpu::check::worst;
-use wavelane::gpu::{Budget, Gpu, Record, Runner, WeightStore};
-use wavelane::graph::interpreter::{self, States};
-use wavelane::graph::{Graph, GraphBuilder, Origin, ValueId};
-use wavelane::kernel::Expr;
-use wavelane::ops::{BatchMatMul, Conv, Input, MatMul, Op, RmsNorm, Softmax};
+use wavelane::error::Error;
+use wavelane::gate;
+use wavelane::gpu::{Budget, Fill, Gpu, Record, Runner, Trial, WeightStore};
+use wavelane::graph::{Graph, GraphBuilder};
+use wavelane::kernel::Kernel;
+use wavelane::kernel::caps::View;
+use wavelane::ops::{MatMul, Op};
 use wavelane::plan::{self, Request};
+use wavelane::report::{VerifyReport, page};
 use wavelane::shape::Symbols;
 use wavelane::tensor::{Tensor, Weight};
+use wavelane::verify::{self, Extent};
 
 /// Enough time for everything.
 const PATIENT: Budget = Budget { proving: Duration::from_secs(600), tuning: Duration::ZERO };
@@ -30,14 +33,13 @@ fn request() -> Request {
 
 /// One op with inputs for it.
 struct Case {
-    name: &'static str,
     graph: Arc<Graph>,
     inputs: Vec<Tensor>,
 }
 
 impl Case {
     /// The op takes f32 inputs of these shapes, then weights.
-    fn new(name: &'static str, op: impl Into<Op>, inputs: &[&[usize]], weights: &[(DType, &[usize])]) -> Self {
+    fn new(op: impl Into<Op>, inputs: &[&[usize]], weights: &[(DType, &[usize])]) -> Self {
         let mut b = GraphBuilder::new();
         let mut tensors = Vec::new();
         let mut ids = Vec::new();
@@ -54,112 +56,206 @@ impl Case {
         for out in b.node("node", op, &ids).unwrap() {
             b.output(out);
         }
-        Case { name, graph: Arc::new(b.finish().unwrap()), inputs: tensors }
+        Case { graph: Arc::new(b.finish().unwrap()), inputs: tensors }
     }
+}
+
+/// A kernel in which a fault is planted: of a graph of one node, under a view of the device.
+struct Planted {
+    kernel: Kernel,
+    graph: usize,
+    view: View,
+    /// Whether another view leads to none of the node's kernels: a fault strikes all of them, since it does not say which it is.
+    replaceable: bool,
+}
+
+/// For each shader that the planner could choose on a device the cheapest graph that has it, one where it can be replaced if there
+/// is such.
+fn one_of_each_shader(gpu: &Gpu, graphs: &[Graph]) -> BTreeMap<String, Planted> {
+    let mut least: BTreeMap<String, ((bool, u64), Planted)> = BTreeMap::new();
+    for view in gpu.info().caps.views() {
+        let caps = gpu.info().caps.seen_as(view);
+        for (graph, of) in graphs.iter().enumerate() {
+            let problem = plan::problems(of, &Symbols::new(), &caps).unwrap().remove(0);
+            let candidates = problem.candidates(&caps);
+            let names = |at: usize| candidates[at].1.dispatches.iter().map(|d| d.kernel.name()).collect::<BTreeSet<_>>();
+            let replaceable = (1..candidates.len()).any(|other| names(other).is_disjoint(&names(0)));
+            let cost = (!replaceable, problem.flops());
+            // Of rows with one element hardly anything can be wrong: a norm of it is 0, and its place too.
+            if !problem.inputs.is_empty() && problem.inputs.iter().all(|x| x.columns() <= 1) {
+                continue;
+            }
+            for dispatch in &candidates[0].1.dispatches {
+                let kernel = dispatch.kernel.clone();
+                let known = least.get(&*kernel.shader);
+                if known.is_none_or(|(other, _)| cost < *other) {
+                    least.insert(kernel.shader.to_string(), (cost, Planted { kernel, graph, view, replaceable }));
+                }
+            }
+        }
+    }
+    least.into_iter().map(|(shader, (_, planted))| (shader, planted)).collect()
+}
+
+fn names<'a>(shaders: Vec<(&'a String, &Planted)>) -> Vec<&'a str> {
+    shaders.into_iter().map(|(shader, _)| shader.as_str()).collect()
 }
 
 /// One op on a device under one view, where one kernel is spoiled.
-fn plant(gpu: &Gpu, case: &Case, planted: &str, replaceable: bool) {
-    let (graph, inputs) = (&case.graph, &case.inputs);
-    let name = planted.to_owned();
-    let broken = gpu.with_fault(move |kernel, source| if kernel.name() == name { spoiled(&source) } else { source });
-    let trusting = &mut Runner::new(&broken, graph.clone(), WeightStore::new(&broken)).unwrap();
-    let shown = trusting.check(&request(), inputs, &mut |_| {});
-    assert!(matches!(shown, Err(wavelane::Error::Check(_))), "the fault planted in {planted} does not show: {shown:?}");
-
-    let record = Arc::new(Record::new(PATIENT));
-    let proving = broken.with_record(record.clone());
-    let mut runner = Runner::new(&proving, graph.clone(), WeightStore::new(&proving)).unwrap();
-    let result = runner.run(&request(), inputs);
-    assert!(record.choices().struck.contains_key(planted), "{planted} is not struck");
-    if !replaceable {
-        let error = result.unwrap_err().to_string();
-        assert!(error.contains("every kernel for it gives wrong results"), "{error}");
-        return;
-    }
-    let found = result.unwrap();
-    let plan = runner.plans().last().unwrap();
-    assert!(plan.dispatches().all(|d| d.kernel.name() != planted), "{planted} is still used");
-    let expected = interpreter::run(graph, &Symbols::new(), inputs.clone(), &mut States::zeros(graph).unwrap()).unwrap();
-    let node = &graph.nodes[0];
-    let operand = |id: &ValueId| match &graph.value(*id).origin {
-        Origin::Weight(weight) => Input::Weight(weight.clone()),
-        _ => inputs[graph.inputs.iter().position(|i| i == id).unwrap()].clone().into(),
-    };
-    let operands: Vec<Input> = node.inputs.iter().map(operand).collect();
-    let tolerance = &node.op.rule().tolerance(&operands, &expected).unwrap()[0];
-    let worst = worst(&found[0], &expected[0], tolerance).unwrap();
-    assert!(worst.ratio() <= 1.0, "after striking {planted}: {worst}");
+fn plant(gpu: &Gpu, graph: &Graph, Planted { kernel, view, replaceable, .. }: &Planted) {
+    let planted = kernel.name();
+    let device = gpu.with_caps(|caps| *caps = caps.seen_as(*view));
+    let name = planted.clone();
+    let broken = device.with_fault(move |kernel, source| if kernel.name() == name { spoiled(&source) } else { source });
+    let trial = Trial::of_graph(graph, Fill::Units).unwrap();
+    let shown = trial.check(&broken, &WeightStore::new(&broken)).map(|(_, worst)| worst);
+    assert!(matches!(shown, Err(Error::Check(_))), "the fault planted in {planted} does not show: {shown:?}");
+    struck_and_replaced(&broken, &trial, &planted, *replaceable);
 }
 
-/// The source of a kernel that stores twice what it should.
+/// The trial's node on a device that learns: the kernel is struck before its first use, and another one gives right results.
+fn struck_and_replaced(broken: &Gpu, trial: &Trial, planted: &str, replaceable: bool) {
+    let record = Arc::new(Record::new(PATIENT));
+    let proving = broken.with_record(record.clone());
+    let result = trial.check(&proving, &WeightStore::new(&proving));
+    assert!(record.choices().struck.contains_key(planted), "{planted} is not struck");
+    match result {
+        Ok((plan, worst)) => {
+            assert!(plan.dispatches().all(|d| d.kernel.name() != planted), "{planted} is still used");
+            assert!(worst <= 1.0 && replaceable, "after striking {planted}: {worst}");
+        }
+        Err(e) => {
+            assert!(!replaceable, "{planted} is not replaced: {e}");
+            assert!(e.to_string().contains("every kernel for it gives wrong results"), "{e}");
+        }
+    }
+}
+
+/// The source of a kernel that stores twice what it should, or one more where it stores atomically.
 fn spoiled(source: &str) -> String {
+    let is_storage = |array: &str| source.contains(&format!("var<storage, read_write> {array}:"));
+    let array = |place: &str| place.split('[').next().unwrap_or_default().to_owned();
     let stored = |statement: &str| {
         let (place, value) = statement.split_once("] = ")?;
-        let array = place.lines().last()?.trim_start().split('[').next()?;
-        let storage = source.contains(&format!("var<storage, read_write> {array}:"));
-        storage.then(|| format!("{place}] = ({value}) + ({value})"))
+        is_storage(&array(place.lines().last()?.trim_start())).then(|| format!("{place}] = ({value}) + ({value})"))
     };
-    let spoiled: Vec<String> = source.split(';').map(|s| stored(s).unwrap_or_else(|| s.to_owned())).collect();
+    let stored_atomically = |statement: &str| {
+        let (call, value) = statement.rsplit_once(", ")?;
+        let place = call.split_once("atomicStore(&").or_else(|| call.split_once("atomicMax(&"))?.1;
+        is_storage(&array(place)).then(|| format!("{call}, 1u + {value}"))
+    };
+    let spoil = |statement: &str| stored(statement).or_else(|| stored_atomically(statement));
+    let spoiled: Vec<String> = source.split(';').map(|s| spoil(s).unwrap_or_else(|| s.to_owned())).collect();
     let spoiled = spoiled.join(";");
     assert_ne!(spoiled, source, "there is no store to spoil");
     spoiled
 }
 
-/// Ops of the families that have more than one kernel, on shapes that lead to each.
-fn cases() -> Vec<Case> {
-    use DType::{F16, F32, Q4_1, Q6_K};
-    let conv = |kernel: usize, groups| Conv {
-        strides: vec![1, 1],
-        pads_begin: vec![kernel / 2; 2],
-        pads_end: vec![kernel / 2; 2],
-        dilations: vec![1, 1],
-        groups,
-        tail: Expr::operand(0),
-    };
-    let plain = BatchMatMul::plain;
-    vec![
-        Case::new("a product of one token", MatMul::plain(), &[&[1, 256]], &[(Q4_1, &[70, 256])]),
-        Case::new("a product of five", MatMul::plain(), &[&[5, 256]], &[(Q6_K, &[70, 256])]),
-        Case::new("a product of many", MatMul::plain(), &[&[65, 64]], &[(F16, &[70, 64])]),
-        Case::new("an outer product", plain(), &[&[33, 40], &[40, 36]], &[]),
-        Case::new("a row by a matrix", plain(), &[&[1, 64], &[64, 128]], &[]),
-        Case::new("3 x 3", conv(3, 1), &[&[1, 16, 9, 12]], &[(F32, &[32, 16, 3, 3])]),
-        Case::new("1 x 1", conv(1, 1), &[&[1, 16, 9, 12]], &[(F32, &[32, 16, 1, 1])]),
-        Case::new("3 x 3 by channel", conv(3, 8), &[&[1, 8, 9, 12]], &[(F32, &[8, 1, 3, 3])]),
-        Case::new("softmax", Softmax { log: false }, &[&[3, 70]], &[]),
-        Case::new("norm", RmsNorm { epsilon: 1e-5 }, &[&[3, 70]], &[(F32, &[70])]),
-    ]
+/// A kernel that is cheap to run, and can be replaced.
+fn product() -> Case {
+    Case::new(MatMul::plain(), &[&[1, 256]], &[(DType::Q4_1, &[70, 256])])
 }
 
 #[test]
-fn a_fault_in_any_kernel_is_found_struck_and_replaced() {
+fn a_fault_in_any_shader_is_found_struck_and_replaced() {
+    let graphs = gate::graphs();
     for gpu in devices::open() {
-        let mut replaced = BTreeSet::new();
-        for view in gpu.info().caps.views() {
-            let device = gpu.with_caps(|caps| *caps = caps.seen_as(view));
-            let caps = &device.info().caps;
-            for case in cases() {
-                let problems = plan::problems(&case.graph, &Symbols::new(), caps).unwrap();
-                let candidates = problems[0].candidates(caps);
-                let names = |at: usize| candidates[at].1.dispatches.iter().map(|d| d.kernel.name()).collect::<Vec<_>>();
-                for planted in names(0) {
-                    // A fault strikes all kernels of its node, since it does not say which of them it is.
-                    let replaceable = (1..candidates.len()).any(|other| !names(other).iter().any(|k| names(0).contains(k)));
-                    plant(&device, &case, &planted, replaceable);
-                    if replaceable {
-                        replaced.insert(candidates[0].1.dispatches[0].kernel.shader.to_string());
-                    } else {
-                        println!("{}: {} ({view}) has no replacement", gpu.info().name, case.name);
-                    }
-                }
-            }
-        }
-        let expected =
+        let shaders = one_of_each_shader(&gpu, &graphs);
+        assert!(shaders.len() > 55, "only {:?}", shaders.keys());
+        shaders.values().for_each(|planted| plant(&gpu, &graphs[planted.graph], planted));
+        let (replaced, alone): (Vec<_>, Vec<_>) = shaders.iter().partition(|(_, planted)| planted.replaceable);
+        println!("{}: {} shaders replaced; without a replacement: {:?}", gpu.info().name, replaced.len(), names(alone));
+        let replaced = names(replaced);
+        let several =
             ["mat_vec_rows", "mat_vec", "mat_mul_rows", "mat_vec_few", "mat_mul", "batch_mat_mul", "conv_tiles", "softmax"];
-        let missing: Vec<_> = expected.iter().filter(|shader| !replaced.contains(**shader)).collect();
-        assert!(missing.is_empty(), "{missing:?} were never replaced on {}, only {replaced:?}", gpu.info().name);
+        let missing: Vec<_> = several.iter().filter(|shader| !replaced.contains(shader)).collect();
+        assert!(missing.is_empty(), "{missing:?} were not replaced on {}, only {replaced:?}", gpu.info().name);
     }
+}
+
+/// The same device, whose driver does not compile kernels of that shader.
+fn refusing(gpu: &Gpu, shader: &'static str) -> Gpu {
+    gpu.with_fault(move |kernel, source| if kernel.shader == shader { source.replace("fn main(", "fn other(") } else { source })
+}
+
+#[test]
+fn a_kernel_that_the_driver_refuses_is_struck_and_replaced() {
+    let case = product();
+    for gpu in devices::open() {
+        let caps = &gpu.info().caps;
+        let plan = plan::compile(&case.graph, &Symbols::new(), caps).unwrap();
+        let kernel = plan.dispatches().next().unwrap().kernel.clone();
+        assert_eq!(kernel.shader, "mat_vec_rows");
+        let refusing = refusing(&gpu, "mat_vec_rows");
+        let trial = Trial::of_graph(&case.graph, Fill::Units).unwrap();
+
+        // Without a record nothing can be struck: the error names the kernel.
+        let error = trial.check(&refusing, &WeightStore::new(&refusing)).unwrap_err();
+        assert!(matches!(&error, Error::Device { what, .. } if what.contains("mat_vec_rows")), "{error}");
+        // With one, even where there is no time for comparing.
+        for budget in [PATIENT, Budget { proving: Duration::ZERO, tuning: Duration::ZERO }] {
+            let record = Arc::new(Record::new(budget));
+            let learning = refusing.with_record(record.clone());
+            let (plan, worst) = trial.check(&learning, &WeightStore::new(&learning)).unwrap();
+            assert!(worst <= 1.0 && plan.dispatches().all(|d| d.kernel.shader != "mat_vec_rows"));
+            let struck = record.choices().struck;
+            assert!(struck[&kernel.name()].contains("does not compile"), "{struck:?}");
+        }
+        let record = Arc::new(Record::new(PATIENT));
+        let learning = refusing.with_record(record.clone());
+        let verdict = learning.verify(&trial, caps.views()[0], &WeightStore::new(&learning)).unwrap();
+        assert_eq!(verdict.kernels, [kernel.clone()]);
+        assert!(verdict.outcome.unwrap_err().contains("does not compile"));
+        assert!(record.choices().struck.contains_key(&kernel.name()));
+    }
+}
+
+#[test]
+fn a_refused_kernel_is_not_timed() {
+    let case = product();
+    let refusing = refusing(&devices::open()[0], "mat_vec_rows");
+    let record = Arc::new(Record::new(Budget { tuning: Duration::from_secs(600), ..PATIENT }));
+    run(&refusing, &record, &case);
+    assert_eq!(record.choices().fastest.len(), 1);
+    let plan = plan::compile_with(&case.graph, &Symbols::new(), &refusing.info().caps, &record.choices()).unwrap();
+    assert!(plan.dispatches().all(|d| d.kernel.shader != "mat_vec_rows"));
+}
+
+#[test]
+fn a_verification_reports_what_it_struck() {
+    let gpu = &devices::open()[0];
+    let broken = gpu.with_fault(|kernel, source| match &*kernel.shader {
+        "softmax" => spoiled(&source),
+        "mat_vec_rows" => source.replace("fn main(", "fn other("),
+        _ => source,
+    });
+    let record = Arc::new(Record::new(PATIENT));
+    let mut told = 0;
+    let found = verify::verify(&broken.with_record(record.clone()), Extent::Quick, &mut |done, all| {
+        assert!(done < all);
+        told += 1;
+    });
+    let report = VerifyReport::new(found.unwrap());
+    let found = &report.found;
+    assert!(told > 100 && found.cases > 100 && found.kernels > 100, "{}", report.summary());
+    let struck: BTreeSet<&str> = found.struck.keys().map(|name| name.split(['+', ' ']).next().unwrap()).collect();
+    assert_eq!(struck.into_iter().collect::<Vec<_>>(), ["mat_vec_rows", "softmax"]);
+    assert_eq!(found.struck.keys().collect::<Vec<_>>(), record.choices().struck.keys().collect::<Vec<_>>());
+    for (name, struck) in &found.struck {
+        let instead = struck.replacement.as_ref().unwrap_or_else(|| panic!("{name} is not replaced"));
+        assert_ne!(instead, name);
+    }
+    for family in &found.families {
+        assert_eq!(family.wrong > 0, ["mat_vec_rows", "softmax"].contains(&family.family.as_str()), "{family:?}");
+        assert!(family.worst <= 1.0 && family.kernels > 0, "{family:?}");
+    }
+    let (text, page) = (report.to_text(), page::of_verify(&report));
+    for shown in ["softmax", "mat_vec_rows", "does not compile", gpu.info().name.as_str()] {
+        assert!(text.contains(shown), "{shown}: {text}");
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    let back: VerifyReport = serde_json::from_value(serde_json::to_value(&report).unwrap()).unwrap();
+    assert_eq!(back, report);
 }
 
 /// A folder that goes with the test.
@@ -196,7 +292,7 @@ fn run(gpu: &Gpu, record: &Arc<Record>, case: &Case) -> Tensor {
 #[test]
 fn what_was_learnt_is_kept_for_the_same_driver_only() {
     let (gpu, folder) = (&devices::open()[0], Folder::new("record"));
-    let case = &cases()[0];
+    let case = &product();
     let open = |info| Arc::new(Record::open(&folder.0, info, PATIENT));
     let record = open(gpu.info());
     let first = run(gpu, &record, case);
@@ -218,7 +314,7 @@ fn what_was_learnt_is_kept_for_the_same_driver_only() {
 #[test]
 fn a_record_that_cannot_be_read_is_begun_anew() {
     let (gpu, folder) = (&devices::open()[0], Folder::new("malformed"));
-    let case = &cases()[0];
+    let case = &product();
     run(gpu, &Arc::new(Record::open(&folder.0, gpu.info(), PATIENT)), case);
     let file = folder.file();
     let sound = std::fs::read_to_string(&file).unwrap();
@@ -247,7 +343,7 @@ fn a_start_without_time_to_prove_times_nothing() {
 fn tuned_choices_are_kept_heeded_and_handed_on() {
     let (gpu, folder) = (&devices::open()[0], Folder::new("tuned"));
     let budget = Budget { tuning: Duration::from_secs(600), ..PATIENT };
-    let case = &cases()[1];
+    let case = &Case::new(MatMul::plain(), &[&[5, 256]], &[(DType::Q6_K, &[70, 256])]);
     let record = Arc::new(Record::new(budget));
     let tuned = run(gpu, &record, case);
     let choices = record.choices();

@@ -20,7 +20,7 @@ use super::End;
 use super::flags::{Cache, DeviceFlags};
 use super::infer::{Reader, is_picture, is_sound, replace};
 use super::inspect::{inputs_of_shapes, is_onnx};
-use super::output::{Bar, print, say};
+use super::output::{Bar, print, say, value};
 
 /// Arguments of `bench`.
 #[derive(Args)]
@@ -237,8 +237,4 @@ impl Bench {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn value(report: &BenchReport) -> Result<serde_json::Value> {
-    serde_json::to_value(report).map_err(|e| Error::invalid("report", e.to_string()))
 }

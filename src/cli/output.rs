@@ -19,6 +19,11 @@ pub fn print(text: impl Display) -> Result<()> {
     write!(out, "{text}").and_then(|()| out.flush()).map_err(|e| Error::io(Path::new(STDOUT), e))
 }
 
+/// A report as JSON.
+pub fn value(report: &impl serde::Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(report).map_err(|e| Error::invalid("report", e.to_string()))
+}
+
 /// Writes a line to standard error. That nobody reads it is no reason to stop.
 pub fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");

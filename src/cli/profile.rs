@@ -17,7 +17,7 @@ use super::End;
 use super::flags::ModelFlags;
 use super::infer::{Reader, replace};
 use super::inspect::is_onnx;
-use super::output::{Bar, print};
+use super::output::{Bar, print, value};
 use super::start::Start;
 
 /// Arguments of `profile`.
@@ -143,10 +143,6 @@ fn device_info(device: &Device) -> Result<DeviceInfo> {
         Device::Gpu(gpu) => Ok(gpu.info().clone()),
         Device::Cpu => Err(Error::Request("the device 'cpu' runs the graph itself; it has no dispatches to time".into())),
     }
-}
-
-fn value(report: &ProfileReport) -> Result<serde_json::Value> {
-    serde_json::to_value(report).map_err(|e| Error::invalid("report", e.to_string()))
 }
 
 fn write(path: &Path, value: &serde_json::Value) -> Result<()> {

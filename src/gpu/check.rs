@@ -32,7 +32,8 @@ impl Worst {
         match () {
             _ if self.found == self.expected => 0.0,
             _ if self.found.is_nan() && self.expected.is_nan() => 0.0,
-            _ if error.is_nan() || self.allowed == 0.0 => f64::INFINITY,
+            _ if error.is_nan() || self.allowed.is_nan() || self.allowed == 0.0 => f64::INFINITY,
+            _ if self.allowed.is_infinite() => 0.0,
             _ => error / self.allowed,
         }
     }

@@ -30,7 +30,7 @@ pub use proving::Verdict;
 pub use record::{Budget, Record};
 pub use runner::Runner;
 pub use series::Series;
-pub use trial::Fill;
+pub use trial::{Fill, Trial};
 pub use weights::{Progress, WeightStore};
 
 use memory::{Buffer, Purpose};
@@ -342,6 +342,14 @@ impl Gpu {
 
     /// Runs `work`, and turns what wgpu reports of it on this thread into an error that names `what`.
     fn guard<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        match self.scoped(work) {
+            (result, None) => result,
+            (_, Some(e)) => Err(self.error(format!("{what}: {e}"))),
+        }
+    }
+
+    /// Runs `work`; its result, and the first that wgpu reports of it on this thread.
+    fn scoped<T>(&self, work: impl FnOnce() -> T) -> (T, Option<wgpu::Error>) {
         use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
         let scopes = [OutOfMemory, Internal, Validation].map(|filter| self.0.device.push_error_scope(filter));
         let result = work();
@@ -349,10 +357,7 @@ impl Gpu {
         for scope in scopes.into_iter().rev() {
             failure = failure.or(pollster::block_on(scope.pop()));
         }
-        match failure {
-            Some(e) => Err(self.error(format!("{what}: {e}"))),
-            None => result,
-        }
+        (result, failure)
     }
 
     fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {

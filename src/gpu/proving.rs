@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use super::record::{Budget, Record};
-use super::trial::{Fill, Trial};
-use super::{Gpu, WeightStore};
+use super::budget::{Allowance, Meter};
+use super::record::Record;
+use super::trial::Trial;
+use super::{Gpu, WeightStore, launch};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernel::caps::View;
@@ -25,81 +25,74 @@ const SHARE: f64 = 0.005;
 /// What another kernel must need at most of the usual one's time to be used instead: less would be noise.
 const BETTER: f64 = 0.9;
 
-/// When the time for something is up: never, where no clock goes so far.
-#[derive(Clone, Copy)]
-struct End(Option<Instant>);
-
-impl End {
-    /// After that time from now.
-    fn after(time: Duration) -> Self {
-        End(Instant::now().checked_add(time))
-    }
-
-    /// Seconds that are left.
-    fn left(self) -> f64 {
-        self.0.map_or(f64::INFINITY, |end| end.saturating_duration_since(Instant::now()).as_secs_f64())
-    }
-}
-
-/// What is known of a step's kernels after a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proof {
-    Right,
-    Wrong,
-    /// It could not be compared by itself, or not in the time that is left.
-    Unknown,
-}
-
 /// What the comparison of one node with the reference showed.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The kernels that ran.
+    /// The kernels that ran, or those that were refused.
     pub kernels: Vec<Kernel>,
     /// The largest error in units of its tolerance, or what was wrong.
     pub outcome: std::result::Result<f64, String>,
 }
 
+/// What came of comparing a step with the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Right,
+    Wrong,
+    /// It could not be run by itself, only with other kernels, or not in the time that is left.
+    Untried,
+}
+
 impl Gpu {
-    /// Compares the only node of a graph with the reference, on made-up operands, under a view of this device. The outcome is noted
-    /// in the record where there is one, but not saved.
+    /// Compares a trial with the reference under a view of this device; `weights` keeps what was uploaded for trials of the same
+    /// graph. A kernel that the driver refuses to compile is wrong too. The outcome is noted in the record where there is one, but not
+    /// saved.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the node has no kernel under that view; [`Error::Device`] when the device fails altogether.
-    pub fn verify(&self, graph: &Graph, view: View, fill: Fill) -> Result<Verdict> {
+    pub fn verify(&self, trial: &Trial, view: View, weights: &Arc<WeightStore>) -> Result<Verdict> {
         let device = self.with_caps(|caps| *caps = caps.seen_as(view));
-        let trial = Trial::of_graph(graph, fill)?;
-        let plan = plan::compile(graph, &Symbols::new(), &device.info().caps)?;
-        let kernels: Vec<Kernel> = plan.dispatches().map(|d| d.kernel.clone()).collect();
-        let outcome = match trial.check(&device, &WeightStore::new(&device)) {
-            Ok((_, worst)) => Ok(worst),
-            Err(Error::Check(what)) => Err(what),
-            Err(e) => return Err(e),
-        };
-        let record = self.record();
-        for (record, kernel) in record.iter().flat_map(|record| kernels.iter().map(move |kernel| (record, kernel))) {
-            match &outcome {
+        let plan = plan::compile(trial.graph(), &Symbols::new(), &device.info().caps)?;
+        let verdict = device.verdict(trial, &plan, weights)?;
+        let Some(record) = self.record() else { return Ok(verdict) };
+        for kernel in &verdict.kernels {
+            match &verdict.outcome {
                 Ok(_) if record.choices().struck.contains_key(&kernel.name()) => {}
                 Ok(_) => record.prove(&kernel.name(), &self.source(kernel)?),
                 Err(what) => record.strike(&kernel.name(), what),
             }
         }
-        Ok(Verdict { kernels, outcome })
+        Ok(verdict)
     }
 
-    /// Compares the kernels of `plan` that were not compared yet with the reference, the cheapest first, until the record's time is
-    /// up. Returns whether any was struck.
+    /// What the comparison of a trial that has this plan with the reference shows.
+    fn verdict(&self, trial: &Trial, plan: &Plan, weights: &Arc<WeightStore>) -> Result<Verdict> {
+        let refusals = self.compile(&plan.dispatches().map(launch::key).collect::<Vec<_>>())?;
+        if let Some(first) = refusals.first() {
+            let outcome = Err(first.to_string());
+            return Ok(Verdict { kernels: refusals.into_iter().map(|refusal| refusal.kernel).collect(), outcome });
+        }
+        let outcome = match trial.check(self, weights) {
+            Ok((_, worst)) => Ok(worst),
+            Err(Error::Check(what)) => Err(what),
+            Err(e) => return Err(e),
+        };
+        Ok(Verdict { kernels: plan.dispatches().map(|d| d.kernel.clone()).collect(), outcome })
+    }
+
+    /// Compares the kernels of `plan` that were not compared yet with the reference, the cheapest first, as far as the
+    /// record's budget goes. Returns whether any was struck.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails altogether.
     pub(super) fn prove(&self, record: &Record, graph: &Graph, plan: &Plan, weights: &Arc<WeightStore>) -> Result<bool> {
-        let limit = record.left().proving;
-        if limit.is_zero() {
+        let mut meter = Meter::new(record.left().proving);
+        if meter.left().is_spent() {
             return Ok(false);
         }
-        let (started, end) = (Instant::now(), End::after(limit));
         let device = self.settled(record.choices());
         let mut unproven = self.unproven(record, plan.dispatches().map(|d| &d.kernel))?;
-        let (mut struck, found) = (false, unproven.len());
+        let (mut struck, mut untried, found) = (false, Vec::new(), unproven.len());
         if found == 0 {
             return Ok(false);
         }
@@ -110,18 +103,26 @@ impl Gpu {
             if !kernels.iter().any(|k| unproven.contains(&k.name())) {
                 continue;
             }
-            if end.left() == 0.0 {
-                log::info!("{} kernels are used unproven: the time for proving is up", unproven.len());
+            if meter.left().is_spent() {
+                log::info!("{} kernels are used unproven: the budget for proving is spent", unproven.len());
                 // Nothing is timed in such a start: drivers compile everything for the first time, and the next has less to do.
-                record.spend(Budget { proving: Duration::ZERO, tuning: record.left().tuning });
+                record.leave_for_tuning(Allowance::NONE);
                 break;
             }
-            struck |= device.prove_step(record, graph, plan, step, weights, end)? == Proof::Wrong;
+            match device.prove_step(record, graph, plan, step, weights, &meter)? {
+                Proof::Right => {}
+                Proof::Wrong => struck = true,
+                Proof::Untried => untried.push(plan.steps[step].name.as_str()),
+            }
+            meter.step();
             // Whether it was right, wrong or could not be compared, it is not tried again with this plan.
             kernels.iter().for_each(|k| _ = unproven.remove(&k.name()));
         }
-        record.spend(Budget { proving: started.elapsed(), tuning: Duration::ZERO });
-        log::info!("{} of {found} kernels tried in {:.2} s", found - unproven.len(), started.elapsed().as_secs_f64());
+        record.leave_for_proving(meter.left());
+        log::info!("{} of {found} kernels tried", found - unproven.len());
+        if !untried.is_empty() {
+            log::info!("{} steps cannot be tried by themselves and run unproven: {}", untried.len(), untried.join(", "));
+        }
         record.save();
         Ok(struck)
     }
@@ -138,7 +139,7 @@ impl Gpu {
         Ok(unproven)
     }
 
-    /// Compares one step with the reference and notes the outcome. What would take until after `end` is not begun.
+    /// Compares one step with the reference and notes the outcome. What would take longer than is left is not begun.
     fn prove_step(
         &self,
         record: &Record,
@@ -146,13 +147,13 @@ impl Gpu {
         plan: &Plan,
         step: usize,
         weights: &Arc<WeightStore>,
-        end: End,
+        meter: &Meter,
     ) -> Result<Proof> {
         let kernels: Vec<&Kernel> = plan.steps[step].dispatches.iter().map(|d| &d.kernel).collect();
         let seconds = plan.steps[step].flops as f64 / REFERENCE_RATE;
         for whole in [false, true] {
-            if whole && seconds > end.left() {
-                return Ok(Proof::Unknown);
+            if whole && !meter.affords(seconds) {
+                return Ok(Proof::Untried);
             }
             let trial = match whole {
                 false => Trial::of_step_within(graph, plan, step, REFERENCE_FLOPS)?,
@@ -176,24 +177,23 @@ impl Gpu {
                 Err(e @ Error::Device { .. }) => return Err(e),
                 Err(e) => {
                     log::debug!("{} '{}' cannot be tried by itself: {e}", plan.steps[step].op, plan.steps[step].name);
-                    return Ok(Proof::Unknown);
+                    return Ok(Proof::Untried);
                 }
             }
         }
-        Ok(Proof::Unknown)
+        Ok(Proof::Untried)
     }
 
-    /// Times, for the nodes of `plan` that take the most operations, the lowerings that could be used instead of one another, until
-    /// the record's time is up. Returns whether any choice changed.
+    /// Times, for the nodes of `plan` that take the most operations, the lowerings that could be used instead of one another, as far
+    /// as the record's budget goes. Returns whether any choice changed.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails altogether.
     pub(super) fn tune(&self, record: &Record, graph: &Graph, plan: &Plan, weights: &Arc<WeightStore>) -> Result<bool> {
-        let limit = record.left().tuning;
-        if limit.is_zero() {
+        let mut meter = Meter::new(record.left().tuning);
+        if meter.left().is_spent() {
             return Ok(false);
         }
-        let (started, end) = (Instant::now(), End::after(limit));
         let caps = &self.info().caps;
         let problems = plan::problems(graph, &plan.symbols, caps)?;
         // One step for all that compute the same, with the operations of all of them.
@@ -210,22 +210,23 @@ impl Gpu {
         order.sort_by_key(|(_, (_, flops))| std::cmp::Reverse(*flops));
         let mut changed = false;
         for (signature, (step, _)) in order {
-            if end.left() == 0.0 {
-                log::info!("the time for tuning is up");
+            if meter.left().is_spent() {
+                log::info!("the budget for tuning is spent");
                 break;
             }
-            let view = self.fastest(record, graph, plan, step, &problems[step], weights, end)?;
+            let view = self.fastest(record, graph, plan, step, &problems[step], weights, &meter)?;
+            meter.step();
             let Some(view) = view else { continue };
             changed |= caps.views().first() != Some(&view);
             record.prefer(signature, view);
         }
-        record.spend(Budget { proving: Duration::ZERO, tuning: started.elapsed() });
+        record.leave_for_tuning(meter.left());
         record.save();
         Ok(changed)
     }
 
     /// The view under which a step runs fastest, of those that give right results; none where there is nothing to choose, or where
-    /// `end` comes before all were compared. What was compared already is timed even then, so that every start comes further than
+    /// the budget ends before all were compared. What was compared already is timed even then, so that every start comes further than
     /// the one before.
     fn fastest(
         &self,
@@ -235,7 +236,7 @@ impl Gpu {
         step: usize,
         problem: &Problem<'_>,
         weights: &Arc<WeightStore>,
-        end: End,
+        meter: &Meter,
     ) -> Result<Option<View>> {
         let caps: &Caps = &self.info().caps;
         let candidates = problem.candidates(caps);
@@ -249,24 +250,29 @@ impl Gpu {
             if record.choices().fault(&lowered).is_some() {
                 continue;
             }
+            let refusals = self.compile(&lowered.dispatches.iter().map(launch::key).collect::<Vec<_>>())?;
+            if !refusals.is_empty() {
+                record.strike_refused(&refusals);
+                continue;
+            }
             let device = self.with_caps(|c| *c = caps.seen_as(view)).settled(struck.clone());
             let kernels = lowered.dispatches.iter().map(|d| &d.kernel);
             if !self.unproven(record, kernels)?.is_empty() {
-                if end.left() == 0.0 {
+                if meter.left().is_spent() {
                     return Ok(None);
                 }
                 let mut other = plan.clone();
                 other.steps[step].dispatches = lowered.dispatches;
                 // The usual lowering is used whether it could be compared or not.
                 let usual = caps.views().first() == Some(&view);
-                match device.prove_step(record, graph, &other, step, weights, end)? {
-                    Proof::Unknown if usual => {}
+                match device.prove_step(record, graph, &other, step, weights, meter)? {
+                    Proof::Untried if usual => {}
                     Proof::Right => {}
-                    Proof::Unknown | Proof::Wrong => continue,
+                    Proof::Untried | Proof::Wrong => continue,
                 }
             }
             let limit = best.map_or(f64::INFINITY, |(_, seconds)| seconds * BETTER);
-            let Some(seconds) = trial.time(&device, weights, limit)? else { continue };
+            let Some(seconds) = trial.time(&device, weights, limit, record.left().tuning)? else { continue };
             log::debug!("{}: {view} takes {:.1} us", problem.signature(), seconds * 1e6);
             if seconds < limit {
                 best = Some((view, seconds));

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::DeviceInfo;
+use super::pipelines::Refusal;
 use crate::error::{Error, Result};
 use crate::kernel::caps::View;
 use crate::plan::Choices;
@@ -146,6 +147,12 @@ impl Record {
         let contents = &mut *self.lock();
         contents.proven.remove(kernel);
         contents.choices.struck.insert(kernel.into(), reason.into());
+    }
+
+    /// Notes which kernels the driver refuses to compile, and writes the file.
+    pub(super) fn strike_refused(&self, refusals: &[Refusal]) {
+        refusals.iter().for_each(|refusal| self.strike(&refusal.kernel.name(), &refusal.to_string()));
+        self.save();
     }
 
     /// Notes under which view a node with that signature runs fastest.

@@ -7,6 +7,7 @@ use super::device_tensor::{DeviceTensor, Located};
 use super::executable::{Executable, Feed, Pace, Started, Storage};
 use super::launch;
 use super::memory::{Buffer, Purpose};
+use super::pipelines::Refusal;
 use super::weights::Progress;
 use super::{Gpu, WeightStore};
 use crate::dtype::DType;
@@ -84,6 +85,22 @@ impl Runner {
     /// Bytes of the arena and of the states.
     pub fn bytes(&self) -> u64 {
         self.storage.arena.size() + self.storage.states.values().map(|state| state.size()).sum::<u64>()
+    }
+
+    /// Sets what the state with that value index holds.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the tensor does not fit; [`Error::Device`] when the device fails.
+    pub(super) fn set_state(&mut self, state: usize, tensor: &Tensor) -> Result<()> {
+        self.settle()?;
+        let bytes = tensor.to_device().map_err(|e| Error::Unsupported(e.to_string()))?;
+        match self.storage.states.get(&state) {
+            Some(buffer) if buffer.size() >= bytes.len() as u64 => self.gpu.guard("setting a state", || {
+                self.gpu.0.queue.write_buffer(buffer, 0, &bytes);
+                Ok(())
+            }),
+            _ => Err(Error::shape("state", format!("value {state} holds no tensor {:?}", tensor.shape()))),
+        }
     }
 
     /// Makes the plan for `request` ready: compiles it, uploads weights that are not there yet, makes pipelines.
@@ -260,37 +277,42 @@ impl Runner {
     /// A plan whose weights are on the device and whose kernels are known to be right and fast, as far as there was time to find out.
     fn plan(&self, graph: &Graph, request: &Request, progress: Progress<'_>) -> Result<Plan> {
         let gpu = &self.gpu;
-        let choices = || gpu.record().map_or_else(Choices::default, |record| record.choices());
-        let compile = || {
-            let compile = || plan::compile_with(graph, &request.symbols, &gpu.info().caps, &choices());
-            gpu.timed(|p| &mut p.planning, compile)
-        };
-        let mut plan = compile()?;
-        self.load(graph, &plan, progress)?;
+        let mut plan = self.compiled(graph, request, progress)?;
         let Some(record) = gpu.record() else { return Ok(plan) };
         // A kernel that takes the place of a struck one may have to be struck too; each does once.
         while gpu.timed(|p| &mut p.proving, || gpu.prove(record, graph, &plan, &self.weights))? {
-            plan = compile()?;
-            self.load(graph, &plan, progress)?;
+            plan = self.compiled(graph, request, progress)?;
         }
         if gpu.timed(|p| &mut p.tuning, || gpu.tune(record, graph, &plan, &self.weights))? {
-            plan = compile()?;
-            self.load(graph, &plan, progress)?;
+            plan = self.compiled(graph, request, progress)?;
         }
         Ok(plan)
     }
 
-    /// Uploads the weights of a plan that are not there yet, while its pipelines are made.
-    fn load(&self, graph: &Graph, plan: &Plan, progress: Progress<'_>) -> Result<()> {
+    /// A plan whose weights are on the device and whose pipelines are made. Kernels that the driver refuses to compile are struck.
+    fn compiled(&self, graph: &Graph, request: &Request, progress: Progress<'_>) -> Result<Plan> {
+        loop {
+            let choices = self.gpu.record().map_or_else(Choices::default, |record| record.choices());
+            let compile = || plan::compile_with(graph, &request.symbols, &self.gpu.info().caps, &choices);
+            let plan = self.gpu.timed(|p| &mut p.planning, compile)?;
+            match (&self.load(graph, &plan, progress)?[..], self.gpu.record()) {
+                ([], _) => return Ok(plan),
+                ([refusal, ..], None) => return Err(self.gpu.refused(refusal)),
+                (refusals, Some(record)) => record.strike_refused(refusals),
+            }
+        }
+    }
+
+    /// Uploads the weights of a plan that are not there yet, while its pipelines are made. Returns the kernels that the driver refuses
+    /// to compile.
+    fn load(&self, graph: &Graph, plan: &Plan, progress: Progress<'_>) -> Result<Vec<Refusal>> {
         let keys: Vec<_> = plan.dispatches().map(launch::key).collect();
         let gpu = &self.gpu;
         std::thread::scope(|scope| {
-            let pipelines = scope.spawn(|| gpu.pipelines(&keys));
+            let pipelines = scope.spawn(|| gpu.compile(&keys));
             gpu.timed(|p| &mut p.upload, || self.weights.ensure(graph, plan, progress))?;
-            let made = gpu
-                .timed(|p| &mut p.pipelines, || pipelines.join())
-                .map_err(|_| Error::invalid("pipelines", "the thread that makes them panicked"))?;
-            made.map(|_| ())
+            gpu.timed(|p| &mut p.pipelines, || pipelines.join())
+                .map_err(|_| Error::invalid("pipelines", "the thread that makes them panicked"))?
         })
     }
 }

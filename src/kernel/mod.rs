@@ -13,6 +13,7 @@
 
 pub mod caps;
 pub mod expr;
+mod extremes;
 mod function;
 pub mod linker;
 mod operator;
@@ -28,6 +29,7 @@ use expr::Kind;
 
 pub use caps::Caps;
 pub use expr::Expr;
+pub use extremes::Extremes;
 pub use tail::{Access, Tail, TailOperand};
 
 /// A name that is static in code and owned when a plan was read from disk.

@@ -3,7 +3,7 @@
 use super::{Input, Lowering, Rule, Tolerance, expect, operands};
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::kernel::{Dispatch, Kernel, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, linear_grid};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::Tensor;
 
@@ -34,6 +34,10 @@ impl Rule for ArgMax {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact, Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

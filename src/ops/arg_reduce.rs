@@ -4,7 +4,7 @@ use super::columns::{Columns, Element, has_axis};
 use super::{Input, Lowering, Rule, Tolerance, kind_of, operands};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel};
+use crate::kernel::{Dispatch, Extremes, Kernel};
 use crate::shape::{Dim, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -65,6 +65,10 @@ impl Rule for ArgReduce {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -13,7 +13,7 @@ use half::f16;
 use super::{Input, Lowering, Rule, StateWork, Tolerance, expect, operands};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::{Data, Tensor};
 
@@ -101,6 +101,11 @@ impl Rule for CacheWrite {
             return Ok(vec![Tolerance::Exact]);
         }
         Ok(vec![Tolerance::Absolute(outputs[0].to_f32().iter().map(|v| stored_error(DType::F16, *v)).collect())])
+    }
+
+    /// WGSL leaves open what packing into f16 makes of an infinity.
+    fn extremes(&self) -> Extremes {
+        Extremes::Finite
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

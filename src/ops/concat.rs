@@ -5,7 +5,7 @@ use super::lowering::NARROW_ITERATIONS;
 use super::{Input, Lowering, Operand, Rule, Tolerance};
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
-use crate::kernel::{Caps, Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Caps, Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -53,6 +53,10 @@ impl Rule for Concat {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -4,7 +4,7 @@ use super::columns::{Columns, has_axis};
 use super::fold::{Reduction, Total};
 use super::{Input, Lowering, Rule, Tolerance, kind_of, operands};
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel};
+use crate::kernel::{Dispatch, Extremes, Kernel};
 use crate::shape::TensorType;
 use crate::tensor::{Data, Tensor};
 
@@ -74,6 +74,10 @@ impl Rule for Cumulative {
         let magnitudes = columns.map(x, columns.len, |column| terms.of(column.iter().map(|x| f64::from(*x))));
         let error = |(value, m): (&f32, f64)| self.kind.error(columns.len, m, *value);
         Ok(vec![Tolerance::Absolute(out.iter().zip(magnitudes).map(error).collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        self.kind.extremes()
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

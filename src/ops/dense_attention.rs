@@ -7,7 +7,7 @@ use super::{BatchMatMul, Elementwise, Input, Lowering, ROUNDING, Rule, Softmax, 
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
 use crate::kernel::expr::Kind;
-use crate::kernel::{Access, Dispatch, Expr, Kernel, Tail, TailOperand, linear_grid};
+use crate::kernel::{Access, Dispatch, Expr, Extremes, Kernel, Tail, TailOperand, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::{Data, Tensor};
 
@@ -180,7 +180,9 @@ impl Rule for DenseAttention {
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let own = |(score, error): (&f32, &f32)| error + 8.0 * ROUNDING * (largest - score).min(100.0) + corrections;
             let total: f32 = row.iter().zip(errors).zip(&*shares).map(|(at, share)| share * own(at).exp_m1()).sum();
-            row.iter().zip(errors).zip(shares).for_each(|(at, share)| *share *= own(at).exp_m1() + total);
+            // Shares lie between 0 and 1, however far off scores are.
+            let off = |share: f32, at| (share * (own(at).exp_m1() + total)).min(1.0);
+            row.iter().zip(errors).zip(shares).for_each(|(at, share)| *share = off(*share, at));
         }
         let values = inputs[2].dense()?;
         let magnitudes = Tensor::f32(values.shape(), values.as_f32()?.iter().map(|x| x.abs()).collect())?;
@@ -191,6 +193,10 @@ impl Rule for DenseAttention {
             _ => Tolerance::Exact,
         };
         Ok(bounds.iter().map(bound).collect())
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Apart
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

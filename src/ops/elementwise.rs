@@ -7,7 +7,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
 use crate::kernel::expr::{Function, Kind, Operator, Scalar};
-use crate::kernel::{Access, Dispatch, Expr, Kernel, LINEAR_WORKGROUP, Tail, TailOperand, linear_grid};
+use crate::kernel::{Access, Dispatch, Expr, Extremes, Kernel, LINEAR_WORKGROUP, Tail, TailOperand, linear_grid};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -65,6 +65,11 @@ impl Elementwise {
     pub fn binary(operator: Operator) -> Self {
         Expr::binary(operator, Expr::operand(0), Expr::operand(1)).into()
     }
+}
+
+/// Whether `is` holds for an expression or for any part of it.
+fn any(expr: &Expr, is: &impl Fn(&Expr) -> bool) -> bool {
+    is(expr) || expr.parts().any(|part| any(part, is))
 }
 
 /// The shape to which shapes are broadcast.
@@ -223,6 +228,10 @@ impl Rule for Elementwise {
         Ok(vec![Tolerance::Absolute(self.bounds(inputs, &|_| 0.0)?)])
     }
 
+    fn extremes(&self) -> Extremes {
+        Extremes::of(&self.expr)
+    }
+
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let out = &cx.outputs[0];
         let seen: Vec<Strided> = cx.inputs.iter().enumerate().map(|(i, x)| self.operand(i, &x.shape)).collect();
@@ -264,6 +273,25 @@ impl Rule for Elementwise {
         }
         cx.emit(dispatch);
         Ok(())
+    }
+
+    /// What an operand is raised to stays small, so that powers have 32 bits.
+    fn example_index(&self, _: &[Vec<usize>], operand: usize, element: usize) -> usize {
+        let exponent = |e: &Expr| matches!(e, Expr::Binary(Operator::Pow, _, n) if **n == Expr::Operand(operand as u32));
+        let most = if any(&self.expr, &exponent) { 5 } else { 11 };
+        (7 * element + operand) % most
+    }
+
+    fn example_number(&self, operand: usize, x: f32) -> f32 {
+        let of = |e: &Expr, functions: &[Function]| match e {
+            Expr::Call(f, a) => functions.contains(f) && **a == Expr::Operand(operand as u32),
+            _ => false,
+        };
+        match () {
+            _ if any(&self.expr, &|e| of(e, &[Function::Acosh])) => 1.0 + x.abs(),
+            _ if any(&self.expr, &|e| of(e, &[Function::Log, Function::Sqrt])) => x.abs(),
+            _ => x,
+        }
     }
 
     fn flops(&self, _: &[Vec<usize>], outputs: &[Vec<usize>]) -> u64 {

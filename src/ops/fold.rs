@@ -2,7 +2,7 @@
 
 use super::sum_error;
 use crate::dtype::DType;
-use crate::kernel::Kernel;
+use crate::kernel::{Extremes, Kernel};
 
 /// What is made of elements. Integers wrap around: in 64 bits in the reference, in 32 on devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,15 @@ impl Reduction {
         let nan_key = if self == Reduction::Min { 0 } else { u32::MAX };
         let kernel = kernel.constant("KIND", self as u32).constant("FLOAT", (dtype == DType::F32).into());
         kernel.constant("NAN_KEY", nan_key)
+    }
+
+    /// What is promised of extreme numbers; products of many factors leave the normal ones on their way.
+    pub(super) fn extremes(self) -> Extremes {
+        match self {
+            Reduction::Max | Reduction::Min => Extremes::Kept,
+            Reduction::Product => Extremes::Unspecified,
+            _ => Extremes::Poisoned,
+        }
     }
 
     /// What makes the sum of the magnitudes of its terms.

@@ -3,7 +3,7 @@
 use super::indexing::{dims, expect_axis, index_dims, pick, place, product, slices_at};
 use super::{Input, Lowering, Rule, Tolerance, operands};
 use crate::error::Result;
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::Tensor;
 
@@ -41,6 +41,10 @@ impl Rule for Gather {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

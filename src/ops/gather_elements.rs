@@ -5,7 +5,7 @@ use super::indexing::{dims, expect_axis, index_dims, offset, pick, place, produc
 use super::view::row_major;
 use super::{Input, Lowering, Rule, Tolerance, operands};
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::Tensor;
 
@@ -60,6 +60,10 @@ impl Rule for GatherElements {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -111,6 +111,7 @@ pub use view::View;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::kernel::Extremes;
 use crate::kernel::expr::Kind;
 use crate::shape::TensorType;
 use crate::tensor::{Tensor, Weight};
@@ -219,6 +220,11 @@ pub trait Rule {
     /// As [`Rule::reference`].
     fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>>;
 
+    /// What is promised of operands with extreme numbers.
+    fn extremes(&self) -> Extremes {
+        Extremes::Unspecified
+    }
+
     /// Writes the dispatches that compute the op.
     ///
     /// # Errors
@@ -244,6 +250,11 @@ pub trait Rule {
     /// reference refuses it, all are zero.
     fn example_index(&self, _inputs: &[Vec<usize>], operand: usize, element: usize) -> usize {
         (7 * element + operand) % 11
+    }
+
+    /// What operand `operand`, of floats, may hold instead of the made-up number `x` of [-1, 1) so that the op is defined there.
+    fn example_number(&self, _operand: usize, x: f32) -> f32 {
+        x
     }
 
     /// Shapes of operands from which the same kernels make about half as much, for an example that the reference must be done with

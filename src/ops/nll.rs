@@ -3,7 +3,7 @@
 use super::{Input, Lowering, Rule, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, linear_grid};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::Tensor;
 
@@ -40,6 +40,10 @@ impl Rule for Nll {
     fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
         let sum = sum_error(inputs[0].tensor()?.columns()) + 50.0 * f32::EPSILON;
         Ok(vec![Tolerance::Absolute(outputs[0].as_f32()?.iter().map(|v| sum + 8.0 * f32::EPSILON * (v.abs() + 16.0)).collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Apart
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

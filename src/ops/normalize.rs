@@ -4,7 +4,7 @@ use super::tail::{self, Applied};
 use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Expr, Kernel, linear_grid};
+use crate::kernel::{Dispatch, Expr, Extremes, Kernel, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
@@ -94,6 +94,10 @@ impl Rule for Normalize {
             }));
         }
         Ok(vec![Tolerance::Absolute(bounds)])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Poisoned
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
 use crate::kernel::expr::{Function, Kind, Operator, Scalar};
-use crate::kernel::{Dispatch, Expr, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Expr, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -280,6 +280,10 @@ impl Rule for Pool {
             self.finish(&sums[i]).bound(&|_| Scalar::Float(sums[i].sum), &|_| error).1
         };
         Ok(vec![Tolerance::Absolute((0..sums.len()).map(bound).collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        if matches!(self.kind, PoolKind::Max { .. }) { Extremes::Kept } else { Extremes::Finite }
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Input, Lowering, ROUNDING, RmsNorm, Rule, Tolerance, expect};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::quant::GROUP;
 use crate::shape::{Dim, TensorType};
 use crate::tensor::Tensor;
@@ -125,6 +125,10 @@ impl Rule for QuantizeRows {
         let (bytes, scales): (Vec<Vec<f32>>, Vec<f32>) = x.as_f32()?.chunks(GROUP).map(|x| bounds(x, relative)).unzip();
         let scales = scales.iter().zip(division).map(|(off, division)| off + division).collect();
         Ok(vec![Tolerance::Bytes(bytes.concat()), Tolerance::Absolute(scales)])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -5,7 +5,7 @@ use super::tail::{self, Applied};
 use super::{Input, Lowering, ROUNDING, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::Expr;
+use crate::kernel::{Expr, Extremes};
 use crate::quant::GROUP;
 use crate::shape::{Dim, TensorType};
 use crate::tensor::{Tensor, Weight};
@@ -100,6 +100,10 @@ impl Rule for QuantizedMatMul {
         let errors: Vec<f32> = magnitudes.iter().zip(&offsets).map(|(m, o)| error * m + offset_error * o).collect();
         let each = sums.chunks_exact(self.sums()).zip(errors.chunks_exact(self.sums()));
         Ok(vec![Tolerance::Absolute(each.enumerate().map(|(i, (sums, errors))| tail.bound_of(i, sums, errors)).collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Poisoned
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

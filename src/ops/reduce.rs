@@ -6,7 +6,7 @@ use super::columns::Columns;
 use super::fold::{Reduction, fold};
 use super::{Input, Lowering, Rule, Tolerance, kind_of, operands};
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel};
+use crate::kernel::{Dispatch, Extremes, Kernel};
 use crate::shape::{Dim, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -56,6 +56,10 @@ impl Rule for Reduce {
         let magnitudes = columns.map(x, 1, |column| vec![fold(terms, column.iter().map(|x| f64::from(*x)))]);
         let error = |(value, m): (&f32, f64)| self.kind.error(columns.len, m, *value);
         Ok(vec![Tolerance::Absolute(out.iter().zip(magnitudes).map(error).collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        self.kind.extremes()
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Input, Lowering, Rule, Tolerance, operands};
 use crate::error::{Error, Result};
+use crate::kernel::Extremes;
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::Tensor;
 
@@ -34,6 +35,10 @@ impl Rule for Reshape {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, _: &mut Lowering<'_>) -> Result<()> {

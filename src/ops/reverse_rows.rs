@@ -4,7 +4,7 @@ use super::indexing::{dims, index_dims, pick, product};
 use super::view::row_major;
 use super::{Input, Lowering, Rule, Tolerance, operands};
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
@@ -53,6 +53,10 @@ impl Rule for ReverseRows {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

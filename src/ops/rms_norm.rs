@@ -3,7 +3,7 @@
 use super::{Input, Lowering, Operand, ROUNDING, Rule, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
@@ -56,6 +56,10 @@ impl Rule for RmsNorm {
     fn tolerance(&self, inputs: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
         let relative = RmsNorm::relative_error(inputs[0].tensor()?.columns());
         Ok(vec![Tolerance::Absolute(outputs[0].as_f32()?.iter().map(|v| relative * v.abs() + f32::MIN_POSITIVE).collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Poisoned
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -8,7 +8,7 @@
 use super::{Input, Lowering, Rule, Tolerance, expect, operands};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::{Tensor, Weight};
 
@@ -114,6 +114,10 @@ impl Rule for Rope {
             }
         }
         Ok(vec![Tolerance::Absolute(bound.iter().map(|v| 12.0 * super::ROUNDING * v + f32::MIN_POSITIVE).collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Poisoned
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

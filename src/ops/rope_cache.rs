@@ -4,7 +4,7 @@ use super::cache_write::{example_position, expect_cache, stored_error, written};
 use super::{CacheWrite, Input, Lowering, Rope, Rule, StateWork, Tolerance, expect, operands, rope};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::Tensor;
 
@@ -106,6 +106,11 @@ impl Rule for RopeCache {
         };
         let values = stored(&outputs[2], &vec![0.0; outputs[2].len()]);
         Ok(vec![Tolerance::Absolute(turning(q)?), stored(&outputs[1], only(of_keys)?.as_f32()?), values])
+    }
+
+    /// WGSL leaves open what packing into f16 makes of an infinity.
+    fn extremes(&self) -> Extremes {
+        Extremes::Finite
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -5,7 +5,7 @@ use super::indexing::dims;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::expr::{Operator, Scalar};
-use crate::kernel::{Kernel, LINEAR_WORKGROUP};
+use crate::kernel::{Extremes, Kernel, LINEAR_WORKGROUP};
 use crate::shape::TensorType;
 use crate::tensor::{Data, Tensor};
 
@@ -66,6 +66,15 @@ impl Update {
             _ => return Err(Error::Unsupported(format!("scattering into {}", data.dtype()))),
         }
         Ok(out)
+    }
+
+    /// What is promised of extreme numbers; products of many factors leave the normal ones on their way.
+    pub(super) fn extremes(self) -> Extremes {
+        match self {
+            Update::None | Update::Max | Update::Min => Extremes::Kept,
+            Update::Add => Extremes::Poisoned,
+            Update::Mul => Extremes::Unspecified,
+        }
     }
 
     /// Exact: updates come in a fixed order, and every sum and product is correctly rounded. What devices may do is to take

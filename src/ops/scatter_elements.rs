@@ -7,7 +7,7 @@ use super::indexing::{dims, index_dims, offset, place, product};
 use super::scatter::{Update, expect_updates, walk_flops};
 use super::{Input, Lowering, Rule, Tolerance, operands};
 use crate::error::Result;
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
@@ -47,6 +47,10 @@ impl Rule for ScatterElements {
 
     fn tolerance(&self, _: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![self.reduction.tolerance(&outputs[0])])
+    }
+
+    fn extremes(&self) -> Extremes {
+        self.reduction.extremes()
     }
 
     /// A copy of `data`, and then one lane for each line of `indices` along the axis: lines meet different elements, so that

@@ -6,7 +6,7 @@ use super::indexing::{dims, index_dims, product};
 use super::scatter::{Update, expect_updates, walk_flops};
 use super::{Input, Lowering, Operand, Rule, Tolerance, operands};
 use crate::error::{Error, Result};
-use crate::kernel::{Caps, Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Caps, Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
@@ -46,6 +46,10 @@ impl Rule for ScatterNd {
 
     fn tolerance(&self, _: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![self.reduction.tolerance(&outputs[0])])
+    }
+
+    fn extremes(&self) -> Extremes {
+        self.reduction.extremes()
     }
 
     /// Without a reduction, the last of the tuples that name a slice is found first, by an atomic maximum, and then every

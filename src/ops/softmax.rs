@@ -3,7 +3,7 @@
 use super::{Input, Lowering, Rule, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::kernel::{Dispatch, Kernel, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, linear_grid};
 use crate::shape::TensorType;
 use crate::tensor::Tensor;
 
@@ -57,6 +57,10 @@ impl Rule for Softmax {
             x.iter().zip(y).map(bound).collect::<Vec<f32>>()
         });
         Ok(vec![Tolerance::Absolute(bound.collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Apart
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -4,7 +4,7 @@ use super::columns::{Columns, Element};
 use super::{Input, Lowering, Rule, Tolerance, kind_of, operands, top_k};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
+use crate::kernel::{Extremes, Kernel};
 use crate::shape::{Dim, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -79,6 +79,10 @@ impl Rule for TopElements {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact, Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

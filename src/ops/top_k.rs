@@ -8,7 +8,7 @@ use super::{Input, Lowering, Rule, Tolerance, expect, operands};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
-use crate::kernel::{Dispatch, Kernel, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, linear_grid};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::Tensor;
 
@@ -53,6 +53,10 @@ impl Rule for TopK {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact, Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::{Input, Lowering, Rule, Tolerance, operands};
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Dispatch, Extremes, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -141,6 +141,10 @@ impl Rule for View {
 
     fn tolerance(&self, _: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![Tolerance::Exact])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Kept
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

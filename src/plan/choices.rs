@@ -61,14 +61,20 @@ impl Problem<'_> {
 
     /// The lowerings that differ, each with the first view of the device that leads to it; that of the device as it is comes first.
     pub fn candidates(&self, device: &Caps) -> Vec<(View, Lowered)> {
-        let mut found: Vec<(View, Lowered)> = Vec::new();
+        self.lowerings(device).0
+    }
+
+    /// The candidates, and the views under which no kernel can do it, each with the reason.
+    pub fn lowerings(&self, device: &Caps) -> (Vec<(View, Lowered)>, Vec<(View, Error)>) {
+        let (mut found, mut refused): (Vec<(View, Lowered)>, _) = (Vec::new(), Vec::new());
         for view in device.views() {
-            let Ok(lowered) = self.lower(device, &device.seen_as(view), usize::MAX / 2) else { continue };
-            if found.iter().all(|(_, other)| other.kernels() != lowered.kernels()) {
-                found.push((view, lowered));
+            match self.lower(device, &device.seen_as(view), usize::MAX / 2) {
+                Ok(lowered) if found.iter().all(|(_, other)| other.kernels() != lowered.kernels()) => found.push((view, lowered)),
+                Ok(_) => {}
+                Err(e) => refused.push((view, e)),
             }
         }
-        found
+        (found, refused)
     }
 
     /// What is computed, of which element types, on shapes of which class: sizes of weights as they are, others up to the next

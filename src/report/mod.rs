@@ -9,7 +9,11 @@ pub mod profile;
 mod svg;
 pub mod table;
 mod trace;
+#[cfg(feature = "gate")]
+pub mod verify;
 
 pub use bench::BenchReport;
 pub use profile::ProfileReport;
 pub use table::Table;
+#[cfg(feature = "gate")]
+pub use verify::VerifyReport;

@@ -7,12 +7,17 @@ use super::fold::{self, Branch};
 use super::profile::{ProfileReport, fold_table, summary};
 use super::svg::escape;
 use super::table::Table;
+#[cfg(feature = "gate")]
+use super::verify::VerifyReport;
 use crate::measure::{Part, Roofs};
 
 /// Ops that have a colour of their own; the rest is one.
 const OPS: usize = 7;
 /// Nodes that a table names.
 const NODES: usize = 25;
+/// Families of kernels that have bars.
+#[cfg(feature = "gate")]
+const FAMILIES: usize = 25;
 
 /// A page under way.
 struct Page {
@@ -75,6 +80,41 @@ pub fn of_profile(report: &ProfileReport) -> String {
     let about = format!("{} ({}, {}, {}), wavelane {}", device.name, device.kind, device.backend, device.driver, report.version);
     let mut page = Page::new(&format!("{}: where the time goes", report.model), &[about]);
     parts(&mut page, &report.parts);
+    page.finish()
+}
+
+/// The page of a device's kernels beside the reference.
+#[cfg(feature = "gate")]
+pub fn of_verify(report: &VerifyReport) -> String {
+    let mut page = Page::new("Wavelane: are this device's kernels right?", &[report.headline(), report.summary()]);
+    page.heading(2, "Struck kernels");
+    match report.found.struck.is_empty() {
+        true => page.note("None: every kernel that was compared gave right results."),
+        false => page.table(&report.struck()),
+    }
+    page.heading(2, "Largest errors");
+    page.note(
+        "The largest errors of right results, by family of kernels, in per cent of what rounding may do there. Most results of most \
+         families are exact.",
+    );
+    let mut families: Vec<&crate::verify::Family> = report.found.families.iter().filter(|f| f.worst > 0.0).collect();
+    families.sort_by(|a, b| b.worst.total_cmp(&a.worst));
+    let bar = |f: &&crate::verify::Family| Bars { name: f.family.clone(), values: vec![Some((f.worst * 100.0, 0.0))] };
+    page.figure(&bars(
+        "Largest errors",
+        &["largest error".into()],
+        &families.iter().take(FAMILIES).map(bar).collect::<Vec<_>>(),
+        "%",
+    ));
+    page.heading(2, "Families");
+    page.table(&report.families());
+    let mut cases = Table::new(&["family", "case with the largest error"]);
+    families.iter().for_each(|f| cases.row(vec![f.family.as_str().into(), f.worst_case.as_str().into()]));
+    page.folded("Cases with the largest errors", &cases);
+    if !report.found.untried.is_empty() {
+        page.heading(2, "Not compared");
+        page.table(&report.untried());
+    }
     page.finish()
 }
 

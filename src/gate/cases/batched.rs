@@ -22,10 +22,19 @@ pub fn graphs() -> Vec<Graph> {
             }
         }
     }
-    // Tiles of each size, and depths that end with one.
-    for (m, n, k) in
-        [(17, 68, 16), (40, 64, 32), (40, 132, 16), (33, 68, 20), (40, 67, 7), (260, 68, 20), (130, 132, 16), (260, 67, 7)]
-    {
+    // Tiles of each size and one more, and depths that end with one.
+    for (m, n, k) in [
+        (17, 68, 16),
+        (40, 64, 32),
+        (40, 132, 16),
+        (33, 68, 20),
+        (40, 67, 7),
+        (129, 65, 33),
+        (260, 68, 20),
+        (130, 132, 16),
+        (260, 67, 7),
+        (499, 67, 29),
+    ] {
         for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false)] {
             let op = BatchMatMul { transpose_a, transpose_b, ..BatchMatMul::plain() };
             let a = if transpose_a { [k, m] } else { [m, k] };
@@ -51,7 +60,9 @@ pub fn graphs() -> Vec<Graph> {
 
 fn attention() -> Vec<Graph> {
     let mut graphs = Vec::new();
-    for [queries, keys, depth, width] in [[1, 3, 4, 4], [33, 65, 64, 64], [32, 5, 7, 6], [100, 70, 128, 128], [9, 9, 33, 97]] {
+    for [queries, keys, depth, width] in
+        [[1, 3, 4, 4], [33, 65, 64, 64], [32, 5, 7, 6], [100, 70, 128, 128], [9, 9, 33, 97], [499, 67, 32, 32]]
+    {
         let biased = Expr::product(Expr::sum(Expr::operand(0), Expr::operand(1)), Expr::operand(4));
         let seen = Expr::binary(Operator::LessEqual, Expr::operand(2), Expr::operand(3));
         for score in [Expr::operand(0), Expr::select(seen, biased, Expr::float(f32::MIN))] {

@@ -13,10 +13,10 @@ const REDUCTIONS: [Update; 5] = [Update::None, Update::Add, Update::Mul, Update:
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();
     for dtype in [DType::F32, DType::I64] {
-        graphs.push(one(Concat { axis: 1 }, |b| vec![b.input("a", dtype, &[2, 3][..]), b.input("b", dtype, &[2, 5][..])]));
+        graphs.push(one(Concat { axis: 1 }, |b| vec![b.input("a", dtype, &[13, 67][..]), b.input("b", dtype, &[13, 31][..])]));
         graphs.push(one(Concat { axis: 1 }, |b| vec![b.input("a", dtype, &[2, 8][..]), b.input("b", dtype, &[2, 4][..])]));
         graphs.push(one(Gather { axis: 1 }, |b| {
-            vec![b.input("data", dtype, &[2, 3, 5][..]), b.input("indices", DType::I64, &[2, 2][..])]
+            vec![b.input("data", dtype, &[5, 67, 3][..]), b.input("indices", DType::I64, &[2, 7][..])]
         }));
         for (data, indices) in [(&[4][..], &[7][..]), (&[3, 4], &[2, 5]), (&[2, 3, 4, 5], &[1, 2, 7, 4])] {
             graphs.push(one(GatherElements { axis: data.len() / 2 }, |b| {

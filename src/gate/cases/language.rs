@@ -15,12 +15,12 @@ pub fn graphs() -> Vec<Graph> {
     for dtype in DType::WEIGHTS {
         // Whole groups or not, an even or an odd number of them; few rows and many.
         let depths: &[usize] = match dtype.block().0 {
-            1 => &[33, 64, 1024],
-            32 => &[96, 256, 1024],
-            _ => &[256, 1024],
+            1 => &[33, 64, 832],
+            32 => &[96, 256, 832],
+            _ => &[256, 768],
         };
         for (tail, k) in tails.iter().flat_map(|t| depths.iter().map(move |k| (t, *k))) {
-            for (t, n) in [(1, 80), (1, 2048), (2, 80), (3, 80), (5, 80), (8, 80), (9, 80), (70, 80)] {
+            for (t, n) in [(1, 79), (1, 2053), (2, 80), (3, 79), (5, 67), (8, 80), (9, 65), (70, 80)] {
                 graphs.push(one(MatMul { tail: tail.clone(), ..MatMul::plain() }, |b| {
                     let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, n, k))];
                     ids.extend((1..tail.operands()).map(|i| b.input(format!("{i}"), DType::F32, &[t, n][..])));
@@ -28,11 +28,17 @@ pub fn graphs() -> Vec<Graph> {
                 }));
             }
         }
+        // One output, a row more than tiles have, a depth a group beyond whole blocks of 256, and tokens that fill no tile.
+        let [short, long] = if dtype.block().0 <= 32 { [288, 544] } else { [256, 1280] };
+        for (t, n, k) in [(1, 1, short), (1, 127, long), (4, 3, long), (33, 257, short), (499, 37, short)] {
+            graphs
+                .push(one(MatMul::plain(), |b| vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, n, k))]));
+        }
         let blocks = if dtype.block().0 == 1 { &[] } else { depths };
         for (t, k) in [1, 2, 3, 5, 9].iter().flat_map(|t| blocks.iter().map(move |k| (*t, *k))) {
             graphs.push(one(QuantizedMatMul { paired: false, tail: Expr::operand(0) }, |b| {
                 let bytes = b.input("bytes", DType::U32, &[t, k / 4][..]);
-                vec![bytes, b.input("scales", DType::F32, &[t, k / 32][..]), b.weight("w", weight(dtype, 80, k))]
+                vec![bytes, b.input("scales", DType::F32, &[t, k / 32][..]), b.weight("w", weight(dtype, 80 - t % 2, k))]
             }));
         }
         graphs.push(one(Embed, |b| vec![b.input("t", DType::U32, &[3][..]), b.weight("w", weight(dtype, 8, 256))]));
@@ -42,7 +48,7 @@ pub fn graphs() -> Vec<Graph> {
         let op = QuantizeRows { norm: Some(RmsNorm { epsilon: 1e-5 }) };
         graphs.push(one(op, |b| vec![b.input("x", DType::F32, &[3, k][..]), b.weight("g", vector(k))]));
     }
-    for n in [1, 33, 576, 49152] {
+    for n in [1, 33, 577, 49157] {
         let x = |b: &mut GraphBuilder| b.input("x", DType::F32, &[3, n][..]);
         graphs.push(one(RmsNorm { epsilon: 1e-5 }, |b| vec![x(b), b.weight("g", vector(n))]));
         graphs.extend([false, true].map(|log| one(Softmax { log }, |b| vec![x(b)])));

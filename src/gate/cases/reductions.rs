@@ -8,7 +8,7 @@ use crate::ops::*;
 use super::support::one;
 
 /// Shapes that share workgroups out in every way, along dimension 1.
-const SHAPES: [[usize; 3]; 6] = [[1, 1, 1], [2, 5, 1], [70, 300, 1], [2, 7, 3], [1, 500, 40], [100, 9, 100]];
+const SHAPES: [[usize; 3]; 6] = [[1, 1, 1], [2, 5, 1], [71, 257, 1], [2, 7, 3], [1, 499, 41], [101, 9, 97]];
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();
@@ -32,7 +32,7 @@ pub fn graphs() -> Vec<Graph> {
     }
     let affine = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
     for (kind, tail) in [Norm::Layer, Norm::Rms].into_iter().flat_map(|kind| [(kind, Expr::operand(0)), (kind, affine.clone())]) {
-        for n in [1, 33, 4096] {
+        for n in [1, 33, 4099] {
             graphs.push(one(Normalize { kind, epsilon: 1e-5, tail: tail.clone() }, |b| {
                 let operands = (1..tail.operands()).map(|i| b.input(format!("{i}"), DType::F32, &[n][..])).collect::<Vec<_>>();
                 [vec![b.input("x", DType::F32, &[2, 3, n][..])], operands].concat()

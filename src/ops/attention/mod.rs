@@ -10,6 +10,7 @@ use super::cache_write::{NO_SLOT, Pages, example_position, expect_cache};
 use super::{Input, Lowering, ROUNDING, Rule, StateWork, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::kernel::Extremes;
 use crate::shape::TensorType;
 use crate::tensor::{Data, Tensor};
 
@@ -137,6 +138,10 @@ impl Rule for Attention {
             row.magnitude.iter().map(|m| relative * m + f32::MIN_POSITIVE).collect()
         });
         Ok(vec![Tolerance::Absolute(bound.collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Apart
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -13,8 +13,8 @@ use super::tail::{self, Applied};
 use super::{Input, Lowering, Rule, Strided, Tolerance, kind_of, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::Expr;
 use crate::kernel::expr::Kind;
+use crate::kernel::{Expr, Extremes};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -210,6 +210,10 @@ impl Rule for BatchMatMul {
         let error = sum_error(layout.k + 1) * self.scale.abs();
         let bound = |(i, (sum, m)): (usize, (&f32, &f32))| tail.bound(i, sum * self.scale, error * m);
         Ok(vec![Tolerance::Absolute(sums.iter().zip(&magnitudes).enumerate().map(bound).collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::of(&self.tail).min(Extremes::Poisoned)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

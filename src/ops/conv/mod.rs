@@ -11,7 +11,7 @@ use super::tail::{self, Applied};
 use super::{Input, Lowering, Rule, Tolerance, kind_of, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::Expr;
+use crate::kernel::{Expr, Extremes};
 use crate::shape::{Shape, TensorType};
 use crate::tensor::{Data, Tensor};
 
@@ -130,6 +130,10 @@ impl Rule for Conv {
         let error = sum_error(geometry.depth().max(roundings));
         let tail = Applied::new(&self.tail, &inputs[2..], outputs[0].shape(), 1)?;
         Ok(vec![Tolerance::Absolute(tail.bounds(&sums, |i| error * magnitudes[i]))])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::Finite
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

@@ -12,7 +12,7 @@ use super::tail::{self, Applied};
 use super::{BatchMatMul, Input, Lowering, Operand, RmsNorm, Rule, Tolerance, expect, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Expr, Kernel, LINEAR_WORKGROUP, Tail, linear_grid};
+use crate::kernel::{Dispatch, Expr, Extremes, Kernel, LINEAR_WORKGROUP, Tail, linear_grid};
 use crate::shape::{Dim, TensorType};
 use crate::tensor::{Tensor, Weight};
 
@@ -115,6 +115,10 @@ impl Rule for MatMul {
         let errors = products(&x, weight, error)?;
         let each = sums.chunks_exact(self.sums()).zip(errors.chunks_exact(self.sums()));
         Ok(vec![Tolerance::Absolute(each.enumerate().map(|(i, (sums, errors))| tail.bound_of(i, sums, errors)).collect())])
+    }
+
+    fn extremes(&self) -> Extremes {
+        Extremes::of(&self.tail).min(Extremes::Poisoned)
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
