@@ -13,7 +13,7 @@ use random::{Numbers, weight_bytes};
 use wavelane::dtype::DType;
 use wavelane::error::Error;
 use wavelane::gate;
-use wavelane::gpu::{Budget, Fill, Gpu, Record, Runner, Trial, WeightStore};
+use wavelane::gpu::{Allowance, Budget, Fill, Gpu, Record, Runner, Trial, WeightStore};
 use wavelane::graph::{Graph, GraphBuilder};
 use wavelane::kernel::Kernel;
 use wavelane::kernel::caps::View;
@@ -25,7 +25,8 @@ use wavelane::tensor::{Tensor, Weight};
 use wavelane::verify::{self, Extent};
 
 /// Enough time for everything.
-const PATIENT: Budget = Budget { proving: Duration::from_secs(600), tuning: Duration::ZERO };
+const PATIENT: Budget = Budget { proving: LONG, tuning: Allowance::NONE };
+const LONG: Allowance = Allowance::Time(Duration::from_secs(600));
 
 fn request() -> Request {
     Request { symbols: Symbols::new(), outputs: vec![0] }
@@ -193,7 +194,7 @@ fn a_kernel_that_the_driver_refuses_is_struck_and_replaced() {
         let error = trial.check(&refusing, &WeightStore::new(&refusing)).unwrap_err();
         assert!(matches!(&error, Error::Device { what, .. } if what.contains("mat_vec_rows")), "{error}");
         // With one, even where there is no time for comparing.
-        for budget in [PATIENT, Budget { proving: Duration::ZERO, tuning: Duration::ZERO }] {
+        for budget in [PATIENT, Budget::NONE] {
             let record = Arc::new(Record::new(budget));
             let learning = refusing.with_record(record.clone());
             let (plan, worst) = trial.check(&learning, &WeightStore::new(&learning)).unwrap();
@@ -214,7 +215,7 @@ fn a_kernel_that_the_driver_refuses_is_struck_and_replaced() {
 fn a_refused_kernel_is_not_timed() {
     let case = product();
     let refusing = refusing(&devices::open()[0], "mat_vec_rows");
-    let record = Arc::new(Record::new(Budget { tuning: Duration::from_secs(600), ..PATIENT }));
+    let record = Arc::new(Record::new(Budget { tuning: LONG, ..PATIENT }));
     run(&refusing, &record, &case);
     assert_eq!(record.choices().fastest.len(), 1);
     let plan = plan::compile_with(&case.graph, &Symbols::new(), &refusing.info().caps, &record.choices()).unwrap();
@@ -312,6 +313,31 @@ fn what_was_learnt_is_kept_for_the_same_driver_only() {
 }
 
 #[test]
+fn a_budget_of_steps_does_not_look_at_the_clock() {
+    let gpu = &devices::open()[0];
+    let case = |dtype| Case::new(MatMul::plain(), &[&[5, 256]], &[(dtype, &[70, 256])]);
+    let cases = [DType::Q4_0, DType::Q8_0, DType::Q6_K].map(case);
+    let record = Arc::new(Record::new(Budget { proving: Allowance::Steps(2), tuning: Allowance::NONE }));
+    for (case, left) in cases.iter().zip([1, 0, 0]) {
+        run(gpu, &record, case);
+        assert_eq!(record.left().proving, Allowance::Steps(left));
+    }
+    let folder = Folder::new("steps");
+    let file = folder.0.join("record.json");
+    record.save_as(&file).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    for (format, proven) in [("q4_0", true), ("q8_0", true), ("q6_k", false)] {
+        assert_eq!(text.contains(&format!("load/{format}")), proven, "{format}: {text}");
+    }
+
+    let record = Arc::new(Record::new(Budget { proving: LONG, tuning: Allowance::Steps(2) }));
+    for (case, known) in cases.iter().zip([1, 2, 2]) {
+        run(gpu, &record, case);
+        assert_eq!(record.choices().fastest.len(), known);
+    }
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_begun_anew() {
     let (gpu, folder) = (&devices::open()[0], Folder::new("malformed"));
     let case = &product();
@@ -342,7 +368,7 @@ fn a_start_without_time_to_prove_times_nothing() {
 #[test]
 fn tuned_choices_are_kept_heeded_and_handed_on() {
     let (gpu, folder) = (&devices::open()[0], Folder::new("tuned"));
-    let budget = Budget { tuning: Duration::from_secs(600), ..PATIENT };
+    let budget = Budget { tuning: LONG, ..PATIENT };
     let case = &Case::new(MatMul::plain(), &[&[5, 256]], &[(DType::Q6_K, &[70, 256])]);
     let record = Arc::new(Record::new(budget));
     let tuned = run(gpu, &record, case);
@@ -352,7 +378,7 @@ fn tuned_choices_are_kept_heeded_and_handed_on() {
     record.save_as(&file).unwrap();
 
     // Whatever was fastest: with the choices of the file nothing is timed and the same kernels run.
-    let settled = Arc::new(Record::new(Budget { proving: Duration::ZERO, tuning: Duration::ZERO }));
+    let settled = Arc::new(Record::new(Budget::NONE));
     settled.import(&file).unwrap();
     assert_eq!(settled.choices(), choices);
     assert_eq!(run(gpu, &settled, case), tuned);

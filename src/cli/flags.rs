@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use wavelane::generate::{Engine, Options, Request, Sampling, Sequence, StopRules};
-use wavelane::gpu::Budget;
+use wavelane::gpu::{Allowance, Budget};
 use wavelane::models::LanguageModel;
 use wavelane::plan::passes::Precision;
 use wavelane::session::Device;
@@ -33,7 +33,7 @@ pub struct DeviceFlags {
 }
 
 /// The time that a start may spend on timing kernels; the next one goes on where it ended.
-const TUNING: Duration = Duration::from_secs(1);
+const TUNING: Allowance = Allowance::Time(Duration::from_secs(1));
 
 impl DeviceFlags {
     /// Whether the choice is left to the library.
@@ -43,16 +43,16 @@ impl DeviceFlags {
 
     /// Opens the device.
     pub fn open(&self) -> Result<Device> {
-        let tuning = if self.no_tune { Duration::ZERO } else { TUNING };
+        let tuning = if self.no_tune { Allowance::NONE } else { TUNING };
         self.open_with(Budget { tuning, ..Budget::default() })
     }
 
-    /// Opens the device, with so much time for learning about it.
+    /// Opens the device, with this budget for learning about it.
     pub fn open_with(&self, budget: Budget) -> Result<Device> {
         let name = self.device.as_deref().filter(|name| !name.is_empty());
         let open = if self.experimental { Device::open_experimental } else { Device::open_with };
         let Some(choices) = &self.choices else { return open(name, budget) };
-        let device = open(name, Budget { proving: Duration::ZERO, tuning: Duration::ZERO })?;
+        let device = open(name, Budget::NONE)?;
         if let Device::Gpu(gpu) = &device
             && let Some(record) = gpu.record()
         {

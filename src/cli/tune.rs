@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use wavelane::generate::Engine;
-use wavelane::gpu::Budget;
+use wavelane::gpu::{Allowance, Budget};
 use wavelane::models::LanguageModel;
 use wavelane::session::Device;
 use wavelane::{Error, Result};
@@ -35,7 +35,7 @@ impl Tune {
     /// Runs the command.
     pub fn execute(self) -> Result<End> {
         let model = LanguageModel::open(&self.model.model)?;
-        let limit = Duration::from_secs(self.limit);
+        let limit = Allowance::Time(Duration::from_secs(self.limit));
         let Device::Gpu(gpu) = self.model.device.open_with(Budget { proving: limit, tuning: limit })? else {
             return Err(Error::Request("the CPU has one kernel for everything: there is nothing to choose".into()));
         };

@@ -1,6 +1,6 @@
 //! Generating text: prompt, then token after token, as an iterator that can be dropped at any time.
 
-use std::time::{Duration, Instant};
+use web_time::{Duration, Instant};
 
 use super::sampling::{Sampler, Sampling};
 use super::sequence::{Sequence, Wanted};

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+
+use web_time::{Duration, Instant};
 
 use super::launch::{self, Launch};
 use super::memory::{Buffer, Purpose};
@@ -161,7 +162,7 @@ impl Executable {
     ) -> Result<Started> {
         let gpu = self.gpu.clone();
         gpu.guard("running a plan", || {
-            let at = std::time::Instant::now();
+            let at = Instant::now();
             self.transfer(transfer)?;
             self.write_inputs(transfer, inputs)?;
             let Transfer { upload, readback } = &self.transfers[transfer];
@@ -278,7 +279,7 @@ impl Executable {
             let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
             (0..repetitions).for_each(|_| self.record(&mut encoder, 0..self.steps.len()));
             let commands = encoder.finish();
-            let started = std::time::Instant::now();
+            let started = Instant::now();
             self.gpu.submit(commands);
             self.gpu.wait()?;
             Ok(started.elapsed().as_secs_f64())

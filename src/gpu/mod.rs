@@ -1,5 +1,6 @@
 //! The only place that speaks wgpu: it opens devices and executes plans, and decides nothing else.
 
+pub mod budget;
 pub mod check;
 mod device_tensor;
 mod executable;
@@ -22,12 +23,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use budget::{Allowance, Budget};
 pub use device_tensor::{DeviceTensor, Located};
 pub use executable::Started;
 pub use memory::{Memory, MemoryUse};
 pub use preparation::Preparation;
 pub use proving::Verdict;
-pub use record::{Budget, Record};
+pub use record::Record;
 pub use runner::Runner;
 pub use series::Series;
 pub use trial::{Fill, Trial};

@@ -4,9 +4,8 @@
 //! dispatch is submitted and waited for alone, and the time of an empty submit is taken off. Either way a dispatch's time is the
 //! median of several runs. Ordinary runs are not touched: they record one pass and no timestamps.
 
-use std::time::Instant;
-
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 use super::executable::Executable;
 use super::launch::Launch;

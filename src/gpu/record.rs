@@ -8,11 +8,11 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::DeviceInfo;
+use super::budget::{Allowance, Budget};
 use super::pipelines::Refusal;
 use crate::error::{Error, Result};
 use crate::kernel::caps::View;
@@ -22,23 +22,6 @@ use crate::plan::Choices;
 const SCHEMA: u32 = 1;
 /// Bytes of the largest file that is read.
 const MOST_BYTES: u64 = 16 << 20;
-
-/// The time that one process may take to learn about a device, besides its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// For comparing kernels with the reference before their first use. What is not compared in time is used all the same, and
-    /// compared at the next start.
-    pub proving: Duration,
-    /// For timing kernels that could be used instead of one another.
-    pub tuning: Duration,
-}
-
-impl Default for Budget {
-    /// A second for proving and none for tuning.
-    fn default() -> Self {
-        Budget { proving: Duration::from_secs(1), tuning: Duration::ZERO }
-    }
-}
 
 /// What the file holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,8 +71,7 @@ impl Record {
     /// Of a device of which `choices` are known, and to which nothing will be added.
     pub(super) fn settled(choices: Choices) -> Self {
         let contents = Contents { choices, ..Contents::default() };
-        let none = Budget { proving: Duration::ZERO, tuning: Duration::ZERO };
-        Record { path: None, contents: Mutex::new(contents), left: Mutex::new(none) }
+        Record { path: None, contents: Mutex::new(contents), left: Mutex::new(Budget::NONE) }
     }
 
     /// Of the device `info`, kept in `folder`. A file that cannot be read is begun anew, with a warning in the log.
@@ -167,16 +149,19 @@ impl Record {
         contents.choices.struck.clear();
     }
 
-    /// The time that is left for learning.
+    /// What is left for learning.
     pub fn left(&self) -> Budget {
         *self.left.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Takes time from what is left.
-    pub(super) fn spend(&self, spent: Budget) {
-        let left = &mut *self.left.lock().unwrap_or_else(|e| e.into_inner());
-        left.proving = left.proving.saturating_sub(spent.proving);
-        left.tuning = left.tuning.saturating_sub(spent.tuning);
+    /// Notes what is left for proving.
+    pub(super) fn leave_for_proving(&self, left: Allowance) {
+        self.left.lock().unwrap_or_else(|e| e.into_inner()).proving = left;
+    }
+
+    /// Notes what is left for tuning.
+    pub(super) fn leave_for_tuning(&self, left: Allowance) {
+        self.left.lock().unwrap_or_else(|e| e.into_inner()).tuning = left;
     }
 
     /// Writes the file, where there is one. What cannot be written is only said in the log: the record can be made again.

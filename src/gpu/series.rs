@@ -1,6 +1,6 @@
 //! Dispatches over buffers of their own, run again and again: what measures a device.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use super::launch::{Launch, launches};
 use super::memory::{Buffer, Purpose};

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use half::f16;
 
+use super::budget::Allowance;
 use super::check::{Worst, worst};
 use super::{Gpu, Runner, WeightStore};
 use crate::dtype::DType;
@@ -242,22 +243,22 @@ impl Trial {
     }
 
     /// Seconds of one run on `gpu`, the least of three measurements, or none as soon as it is clear that they exceed `limit`.
-    /// `weights` are those of the model.
+    /// `weights` are those of the model; `allowance` says how often a measurement repeats the run.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
-    pub fn time(&self, gpu: &Gpu, weights: &Arc<WeightStore>, limit: f64) -> Result<Option<f64>> {
-        /// Seconds that a measurement should last: many times what a submit costs.
-        const LASTING: f64 = 2e-3;
+    pub(super) fn time(&self, gpu: &Gpu, weights: &Arc<WeightStore>, limit: f64, allowance: Allowance) -> Result<Option<f64>> {
+        /// Seconds that a submit may take.
+        const SUBMIT: f64 = 2e-3;
         let (mut runner, request) = self.runner(gpu, weights)?;
         runner.run(&request, &self.inputs)?;
         let executable = runner.executable(&request)?;
         let once = executable.time(1)?;
         // What a submit costs is in it, so it only tells what is far too slow.
-        if once > 4.0 * limit + LASTING {
+        if once > 4.0 * limit + SUBMIT {
             return Ok(None);
         }
-        let repetitions = (LASTING / once).ceil().clamp(1.0, 64.0) as usize;
+        let repetitions = allowance.repetitions(once);
         let mut least = f64::INFINITY;
         for _ in 0..3 {
             least = least.min(executable.time(repetitions)? / repetitions as f64);

@@ -4,7 +4,8 @@
 //! steps of a chunk, sequence after sequence; a generated token of each sequence takes one step of all of them.
 
 use std::sync::Arc;
-use std::time::Instant;
+
+use web_time::Instant;
 
 use super::{ModelFigure, Part, Progress, TestFigure, tokens};
 use crate::dtype::DType;

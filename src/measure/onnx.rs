@@ -1,7 +1,8 @@
 //! ONNX models: runs, pictures or seconds of sound per second.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+
+use web_time::Instant;
 
 use super::{ModelFigure, Part, Progress, TestFigure};
 use crate::error::Result;

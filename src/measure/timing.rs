@@ -1,6 +1,6 @@
 //! Medians, and how to time what is shorter than the call that starts it.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use super::Effort;
 use crate::error::{Error, Result};

@@ -7,9 +7,9 @@ mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use web_time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::gate;
@@ -111,8 +111,7 @@ struct Run<'a> {
 /// [`Error::Device`] when the device fails altogether.
 pub fn verify(gpu: &Gpu, extent: Extent, progress: &mut dyn FnMut(usize, usize)) -> Result<Verification> {
     let started = Instant::now();
-    let none = Budget { proving: Duration::ZERO, tuning: Duration::ZERO };
-    let record = gpu.record().cloned().unwrap_or_else(|| Arc::new(Record::new(none)));
+    let record = gpu.record().cloned().unwrap_or_else(|| Arc::new(Record::new(Budget::NONE)));
     record.forget_proofs();
     let gpu = &gpu.with_record(record.clone());
     let graphs = &gate::graphs()[..];
