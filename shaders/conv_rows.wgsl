@@ -32,8 +32,8 @@ struct Params {
     axes: array<Axis, 3>,
 }
 
-// Quads of outputs, or of inputs beside them, of one lane. Those that QUADS leaves out stay zero.
-struct Quads {
+// The outputs of one lane, or inputs beside them, by quads. Those that QUADS leaves out stay zero.
+struct Side {
     q0: vec4<f32>,
     q1: vec4<f32>,
     q2: vec4<f32>,
@@ -42,22 +42,22 @@ struct Quads {
 
 // The inputs beside four taps.
 struct Inputs {
-    a: Quads,
-    b: Quads,
-    c: Quads,
-    d: Quads,
+    a: Side,
+    b: Side,
+    c: Side,
+    d: Side,
 }
 
 // The sums of eight filters.
 struct Filters {
-    f0: Quads,
-    f1: Quads,
-    f2: Quads,
-    f3: Quads,
-    f4: Quads,
-    f5: Quads,
-    f6: Quads,
-    f7: Quads,
+    f0: Side,
+    f1: Side,
+    f2: Side,
+    f3: Side,
+    f4: Side,
+    f5: Side,
+    f6: Side,
+    f7: Side,
 }
 
 // Where the windows of a lane's outputs begin.
@@ -70,8 +70,8 @@ struct Places {
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-fn load_inputs(own: Places, tap: Tap) -> Quads {
-    var x = Quads();
+fn load_inputs(own: Places, tap: Tap) -> Side {
+    var x = Side();
     x.q0 = window_quad(own.p0, tap);
     if (QUADS > 1u) {
         x.q1 = window_quad(own.p1, tap);
@@ -89,7 +89,7 @@ fn add_quad(sum: vec4<f32>, w: vec4<f32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f3
 }
 
 // Adds four taps to the sums of one filter.
-fn add_taps(sums: Quads, w: vec4<f32>, x: Inputs) -> Quads {
+fn add_taps(sums: Side, w: vec4<f32>, x: Inputs) -> Side {
     var s = sums;
     s.q0 = add_quad(s.q0, w, x.a.q0, x.b.q0, x.c.q0, x.d.q0);
     if (QUADS > 1u) {
@@ -117,7 +117,7 @@ fn add_filters(sums: Filters, own: vec4<f32>, x: Inputs) -> Filters {
 }
 
 // `group` counts the groups of all images; filters of a group beyond the last and outputs beyond the last are not stored.
-fn store_filter(group: u32, filter_index: u32, pixel: u32, sums: Quads) {
+fn store_filter(group: u32, filter_index: u32, pixel: u32, sums: Side) {
     if (filter_index < params.filters) {
         let row = group * params.filters + filter_index;
         let channel = tail_channel(group % params.groups * params.filters + filter_index);
