@@ -176,12 +176,14 @@ fn div_int(a: i32, b: i32) -> i32 {
 
 fn mod_int(a: i32, b: i32) -> i32 {
     let divisor = select(b, 1, b == 0);
-    let rest = a % divisor;
+    let rest = rem_int(a, b);
     return select(rest, rest + divisor, rest != 0 && (rest < 0) != (divisor < 0));
 }
 
+// GLSL leaves the remainder of negative numbers open, but not the quotient.
 fn rem_int(a: i32, b: i32) -> i32 {
-    return a % select(b, 1, b == 0);
+    let divisor = select(b, 1, b == 0);
+    return a - a / divisor * divisor;
 }
 
 // A negative base has a real power where the exponent is an integer; its parity gives the sign.

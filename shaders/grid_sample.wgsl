@@ -88,7 +88,8 @@ fn place_of(place: i32, len: u32) -> i32 {
     if (PADDING == 2u) {
         let repeated = select(1, 0, ALIGNED == 1u);
         let period = max(2 * (n - 1 + repeated), 1);
-        let around = place % period;
+        // GLSL leaves the remainder of negative numbers open, but not the quotient.
+        let around = place - place / period * period;
         let q = select(around, around + period, around < 0);
         return clamp(select(q, period - repeated - q, q >= n), 0, n - 1);
     }

@@ -83,7 +83,7 @@ fn one_of_each_shader(gpu: &Gpu, graphs: &[Graph]) -> BTreeMap<String, Planted> 
             let replaceable = (1..candidates.len()).any(|other| names(other).is_disjoint(&names(0)));
             let cost = (!replaceable, problem.flops());
             // Of rows with one element hardly anything can be wrong: a norm of it is 0, and its place too.
-            if !problem.inputs.is_empty() && problem.inputs.iter().all(|x| x.columns() <= 1) {
+            if problem.inputs.first().is_some_and(|x| x.columns() <= 1) {
                 continue;
             }
             for dispatch in &candidates[0].1.dispatches {

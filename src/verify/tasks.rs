@@ -31,7 +31,7 @@ type Cheapest = BTreeMap<(String, Fill), (u32, u64, usize, View, Option<u64>)>;
 
 /// How little a graph tells of its kernels: of rows with one element hardly anything can be wrong, and a single row has no neighbours.
 fn poverty(problem: &Problem<'_>) -> u32 {
-    let single = problem.inputs.iter().all(|o| o.columns() <= 1);
+    let single = problem.inputs.first().is_some_and(|o| o.columns() <= 1);
     let alone = problem.inputs.first().is_some_and(|o| o.len() == o.columns());
     2 * u32::from(single) + u32::from(alone)
 }
