@@ -60,7 +60,7 @@ pub struct Started {
     submission: wgpu::SubmissionIndex,
     read: Mapping,
     write: Mapping,
-    at: std::time::Instant,
+    at: Instant,
 }
 
 impl Started {

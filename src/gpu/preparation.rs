@@ -1,9 +1,9 @@
 //! Where the time goes until a plan can run for the first time.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 use super::Gpu;
 
