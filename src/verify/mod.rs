@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use web_time::{Duration, Instant};
+use web_time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gate;

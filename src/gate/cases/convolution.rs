@@ -59,7 +59,7 @@ pub fn graphs() -> Vec<Graph> {
 }
 
 /// `x`, `weight` and groups.
-const CONVOLUTIONS: [(&[usize], &[usize], usize); 33] = [
+const CONVOLUTIONS: [(&[usize], &[usize], usize); 34] = [
     (&[1, 3, 9], &[4, 3, 3], 1),
     (&[2, 4, 9, 9], &[6, 2, 3, 3], 2),
     (&[1, 4, 9, 9], &[4, 1, 5, 5], 4),
@@ -93,4 +93,5 @@ const CONVOLUTIONS: [(&[usize], &[usize], usize); 33] = [
     (&[1, 3, 64, 64], &[32, 3, 7, 7], 1),
     (&[1, 4, 40, 40], &[32, 4, 2, 2], 1),
     (&[1, 16, 31, 33], &[33, 16, 3, 3], 1),
+    (&[1, 8, 15, 14], &[72, 8, 3, 2], 1),
 ];
