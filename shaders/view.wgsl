@@ -31,9 +31,9 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> x: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<u32>;
 
-// The remainder that is not negative.
+// The remainder that is not negative. GLSL leaves `%` of a negative number open.
 fn around(a: i32, n: i32) -> i32 {
-    let r = a % n;
+    let r = a - a / n * n;
     return select(r, r + n, r < 0);
 }
 

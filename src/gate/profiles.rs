@@ -70,7 +70,7 @@ pub fn all() -> Vec<Profile> {
 }
 
 /// The devices that lowering tells apart, which offer nothing else beyond the least: both widths, each without subgroups and with
-/// ranges of sizes on both sides of every size that lowering compares with; f16 and matrices.
+/// ranges of sizes on both sides of every size that lowering compares with; f16, matrices and integers of 64 bits.
 pub fn corners() -> Vec<Profile> {
     let ranges = [None, Some((4, 4)), Some((8, 8)), Some((8, 32)), Some((32, 32)), Some((64, 64)), Some((64, 128))];
     let corner = |name: &str, width, subgroup: Option<(u32, u32)>| {
@@ -89,7 +89,9 @@ pub fn corners() -> Vec<Profile> {
         fast("wide-matrices", (32, 32), Some(8), Some(8), MATRICES),
         fast("wide-matrices", (64, 64), None, Some(8), MATRICES),
     ];
-    [of("wide", Width::Wide).to_vec(), of("narrow", Width::Narrow).to_vec(), fast].concat()
+    let long = corner("narrow-i64", Width::Narrow, Some((8, 8)));
+    let long = Profile { caps: Caps { long: true, ..long.caps }, features: &[Feature::I64], ..long };
+    [of("wide", Width::Wide).to_vec(), of("narrow", Width::Narrow).to_vec(), fast, vec![long]].concat()
 }
 
 /// The largest binding and, but for NVIDIA's, buffer that wgpu passes on from drivers for Linux and Android.
@@ -118,7 +120,7 @@ pub fn adapters() -> Vec<Profile> {
         workgroup_size,
     };
     let of = |name: &str, caps, limits, features: &'static [Feature]| {
-        let caps = Caps { half: features.contains(&Feature::F16), ..caps };
+        let caps = Caps { half: features.contains(&Feature::F16), long: features.contains(&Feature::I64), ..caps };
         Profile { name: name.into(), caps, limits, features }
     };
     // Opened as experimental.

@@ -46,7 +46,8 @@ use crate::plan::Choices;
 const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::PIPELINE_CACHE)
     .union(wgpu::Features::TIMESTAMP_QUERY)
-    .union(wgpu::Features::SHADER_F16);
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SHADER_INT64);
 
 /// What identifies a GPU device, for lists and choices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -180,6 +181,7 @@ fn caps(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Feature
         max_grid: limits.max_compute_workgroups_per_dimension,
         subgroup,
         half: features.contains(wgpu::Features::SHADER_F16),
+        long: features.contains(wgpu::Features::SHADER_INT64),
         cooperative: Cooperative::default(),
         width: if info.device_type == wgpu::DeviceType::Cpu { Width::Narrow } else { Width::Wide },
     }
@@ -245,7 +247,8 @@ impl Gpu {
     }
 
     /// Runs on a device that the host application owns. The device should have been requested with the adapter's
-    /// limits, and with `wgpu::Features::SUBGROUP` and `SHADER_F16` where the adapter has them; what it lacks is not used.
+    /// limits, and with `wgpu::Features::SUBGROUP`, `SHADER_F16` and `SHADER_INT64` where the adapter has them; what it lacks is
+    /// not used.
     ///
     /// # Errors
     /// [`Error::NoDevice`] when its limits are below what plain kernels need.

@@ -66,6 +66,8 @@ pub struct Caps {
     pub subgroup: Option<(u32, u32)>,
     /// Whether shaders may compute in f16.
     pub half: bool,
+    /// Whether shaders may compute in integers of 64 bits.
+    pub long: bool,
     /// Matrices that subgroups multiply together.
     pub cooperative: Cooperative,
     /// Which family of kernels suits.
@@ -83,6 +85,7 @@ impl Caps {
             max_grid: 65535,
             subgroup: None,
             half: false,
+            long: false,
             cooperative: Cooperative::default(),
             width: Width::Wide,
         }

@@ -26,6 +26,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "attention/whole",
     "attention_combine",
     "attention_few",
+    "attention_lanes",
     "attention_rows",
     "attention_tiles",
     "batch_mat_mul",
@@ -109,6 +110,15 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "load/f32",
     "load/groups",
     "load/iq4_nl",
+    "load/long",
+    "load/long/cache_f16",
+    "load/long/cache_f32",
+    "load/long/q4_0",
+    "load/long/q4_1",
+    "load/long/q4_k",
+    "load/long/q8_0",
+    "load/long/x",
+    "load/long/x_normed",
     "load/pairs",
     "load/q2_k",
     "load/q3_k",
@@ -136,6 +146,7 @@ pub const FILES: &[(&str, &str)] = shader_files![
     "mat_vec/paired",
     "mat_vec/single",
     "mat_vec_few",
+    "mat_vec_pairs",
     "mat_vec_rows",
     "nll",
     "normalize",
@@ -209,7 +220,7 @@ pub const ROOFS: &[(&str, &str)] = shader_files![
 
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
 pub const LIBRARY: &[&str] =
-    &["linear", "index", "functions", "order", "load/quads", "load/bits", "columns", "fold", "product/store", "quantised"];
+    &["linear", "index", "functions", "order", "load/quads", "load/bits", "load/long", "columns", "fold", "product/store", "quantised"];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {

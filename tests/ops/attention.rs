@@ -116,8 +116,8 @@ fn values_that_are_no_numbers_stay_with_those_who_see_them() {
     }
 }
 
-/// Fills two sequences in one step of `long + 5` tokens, then runs a step of three tokens of which one is idle, and one of 33 in
-/// which both sequences take turns, checking every node of all.
+/// Fills two sequences in one step of `long + 5` tokens, then runs a step of three tokens of which one is idle, one of 33 in
+/// which both sequences take turns, and some of one token, checking every node of all.
 fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType, long: u32) {
     let op = Attention { heads, kv_heads, head_dim: dim, scale: 1.0 / (dim as f32).sqrt() };
     let (graph, pages) = writes_and_attention(op, dtype, long);
@@ -125,7 +125,9 @@ fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType, long: u32) {
     let few = [(1, 5), (NO_SLOT, 7), (0, long)];
     let mixed = (1..=33).map(|i| if i % 3 == 0 { (1, 5 + i / 3) } else { (0, long + i - i / 3) });
     let mixed = mixed.chain([(NO_SLOT, u32::MAX)]);
-    let steps = [fill.collect(), few.to_vec(), mixed.collect::<Vec<(u32, u32)>>()];
+    let alone = [(0, long + 1), (1, 2), (NO_SLOT, 9)].map(|token| vec![token]);
+    let steps = [fill.collect(), few.to_vec(), mixed.collect::<Vec<(u32, u32)>>()].into_iter().chain(alone);
+    let steps: Vec<Vec<(u32, u32)>> = steps.collect();
     for gpu in devices().iter().flat_map(families) {
         let mut runner = Runner::new(&gpu, graph.clone(), WeightStore::new(&gpu)).unwrap();
         for (seed, step) in steps.iter().enumerate() {

@@ -160,6 +160,38 @@ fn weights_split_by_rows_at_a_binding_limit() {
     check_with(&small, |c| c.max_binding = 9 << 10);
 }
 
+/// One token and rows of whole pairs of groups, which narrow devices load in words of 64 bits; with norms and pairs, and rows that
+/// fill no workgroup.
+#[test]
+fn products_by_pairs_of_groups_match_the_reference() {
+    let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
+    let mut cases = Vec::new();
+    for (dtype, depths) in [
+        (DType::Q4_0, [64, 320, 1536]),
+        (DType::Q4_1, [64, 576, 4160]),
+        (DType::Q8_0, [128, 192, 576]),
+        (DType::Q4_K, [256, 768, 1280]),
+    ] {
+        for ((k, n), (norm, paired)) in depths
+            .into_iter()
+            .flat_map(|k| [(k, 1), (k, 33), (k, 70)])
+            .zip([(false, false), (true, false), (true, true), (false, true)].into_iter().cycle())
+        {
+            let tail = if paired { gate.clone() } else { Expr::operand(0) };
+            let op = MatMul { norm: norm.then_some(RmsNorm { epsilon: 1e-5 }), paired, tail, ..MatMul::plain() };
+            let mut operands = vec![input(&[1, k], n as u64), weight(dtype, n * op.sums(), k, k as u64)];
+            operands.extend(norm.then(|| vector(k, 3)));
+            cases.push(Case::new(format!("{dtype} N={n} K={k} norm {norm} paired {paired}"), op, operands));
+        }
+    }
+    check(&cases);
+    // Without such words, and with chunks of weights.
+    check_with(&cases, |c| c.long = false);
+    check_with(&cases, |c| c.max_binding = 32 << 10);
+    let long = |gpu: &Gpu| gpu.info().caps.long && gpu.info().name.contains("llvmpipe");
+    assert!(devices().iter().any(long), "no device ran these products by words of 64 bits");
+}
+
 #[test]
 fn tails_are_applied_to_every_sum() {
     let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(1)), Expr::operand(0));

@@ -60,9 +60,11 @@ pub fn graphs() -> Vec<Graph> {
     for (norm, paired) in [(true, false), (false, true), (true, true)] {
         let tail = if paired { tails[1].clone() } else { Expr::operand(0) };
         let op = MatMul { norm: norm.then_some(RmsNorm { epsilon: 1e-5 }), paired, tail, ..MatMul::plain() };
-        for (k, t) in [(33, 1), (64, 1), (64, 3), (64, 70)] {
+        let dense = [(33, 1), (64, 1), (64, 3), (64, 70)].map(|(k, t)| (DType::F32, k, t));
+        let packed = [DType::Q4_0, DType::Q4_1, DType::Q4_K, DType::Q8_0].map(|dtype| (dtype, 256, 1));
+        for (dtype, k, t) in dense.into_iter().chain(packed) {
             graphs.push(one(op.clone(), |b| {
-                let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(DType::F32, 80, k))];
+                let mut ids = vec![b.input("x", DType::F32, &[t, k][..]), b.weight("w", weight(dtype, 80, k))];
                 ids.extend(norm.then(|| b.weight("g", vector(k))));
                 ids.extend(paired.then(|| b.input("y", DType::F32, &[t, 40][..])));
                 ids
@@ -92,8 +94,8 @@ pub fn graphs() -> Vec<Graph> {
             let blocks = b.input("blocks", DType::U32, &[1, 4][..]);
             [b.input("slots", DType::U32, &[3][..]), b.input("positions", DType::U32, &[3][..]), blocks]
         };
-        // Few tokens; many tokens of which each workgroup takes all positions, and so many that it takes a part of them.
-        for (tokens, blocks) in [(3, 4), (128, 1), (128, 16)] {
+        // One token, few; many tokens of which each workgroup takes all positions, and so many that it takes a part of them.
+        for (tokens, blocks) in [(1, 4), (3, 4), (128, 1), (128, 16)] {
             let attention = Attention { heads, kv_heads, head_dim, scale: 0.125 };
             graphs.push(one(attention, |b| {
                 let ids = vec![b.input("q", DType::F32, &[tokens, heads * head_dim][..]), cache(b, "k"), cache(b, "v")];

@@ -4,7 +4,7 @@ use super::Attention;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
-use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::kernel::{Caps, Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::ops::{Lowering, Operand};
 
 /// Workgroups that keep a large GPU busy: below, positions are shared out over several.
@@ -91,6 +91,11 @@ fn choose(op: &Attention, cx: &Lowering<'_>) -> Result<Choice> {
             return Ok(few(op, tokens, cache.dtype));
         }
     }
+    if lanes_suit(op, cx.caps, tokens, page) {
+        let kernel = Kernel::new("attention_lanes").constant("GROUP", group as u32);
+        let grid = [tokens, op.kv_heads];
+        return Ok(Choice { kernel: kernel.provider(format!("load/long/cache_{}", cache.dtype)), grid, tile: None });
+    }
     // Measured on lavapipe: prompts of 512 tokens went from 64 to 149 tokens/s; the plain kernel pays for its barriers.
     if cx.caps.width == Width::Narrow && cx.caps.subgroup_at_least(8) && op.head_dim.is_multiple_of(32) && op.head_dim <= 256 {
         let grid = [(tokens * group).div_ceil(8), op.kv_heads];
@@ -107,6 +112,14 @@ fn choose(op: &Attention, cx: &Lowering<'_>) -> Result<Choice> {
     let kernel = Kernel::new("attention").constant("HEADS", together as u32);
     let grid = [op.heads / together, tokens];
     Ok(Choice { kernel: kernel.provider(format!("load/cache_{}", cache.dtype)), grid, tile: None })
+}
+
+/// Whether a lane for every eighth position suits: one token has too few rows for a lane each, and what a lane keeps of all heads of
+/// a key must stay in the nearest cache.
+fn lanes_suit(op: &Attention, caps: &Caps, tokens: usize, page: usize) -> bool {
+    let loads = caps.long && caps.storage_align >= 32 && caps.subgroup_at_least(8);
+    let small = op.head_dim.is_multiple_of(32) && op.head_dim / 4 * op.heads <= 128 * op.kv_heads;
+    caps.width == Width::Narrow && tokens == 1 && loads && small && page.is_multiple_of(8)
 }
 
 /// The most of `group` heads that a workgroup can serve with each key and value it reads, so that all workgroups serve as many.

@@ -1,6 +1,7 @@
 //! Which kernel multiplies with a weight.
 
 use super::MatMul;
+use crate::dtype::DType;
 use crate::kernel::caps::Width;
 use crate::kernel::{Caps, Kernel};
 use crate::ops::lowering::PackedWeight;
@@ -75,6 +76,11 @@ fn narrow(op: &MatMul, cx: &Lowering<'_>, weight: &PackedWeight<'_>) -> Choice {
         let (pairs, sums) = stored_sums(op.paired, weight);
         let norm = own_norm(op, cx);
         let rows = if pairs { "mat_vec/paired" } else { "mat_vec/single" };
+        if let Some(provider) = long_pairs(cx.caps, weight, k) {
+            let x = if norm.is_some() { "load/long/x_normed" } else { "load/long/x" };
+            let kernel = Kernel::new("mat_vec_pairs").provider(provider).provider(rows).provider(sums).provider(x);
+            return Choice { norm, pairs, ..Choice::plain(kernel, 32, 1) };
+        }
         let kernel = kernel("mat_vec_rows").provider(rows).provider(sums);
         let kernel = match x_provider {
             "load/x_broadcast" if norm.is_some() => kernel.provider("load/x_broadcast_normed"),
@@ -84,6 +90,22 @@ fn narrow(op: &MatMul, cx: &Lowering<'_>, weight: &PackedWeight<'_>) -> Choice {
         return Choice { norm, pairs, ..Choice::plain(kernel, 32, 1) };
     }
     Choice { decoded: decodes(cx, weight, tokens), ..few_rows(weight, x_provider, tokens) }
+}
+
+/// The provider that loads a weight by pairs of groups in words of 64 bits, where the device has such words and the format such a
+/// provider. Rows of columns that are no whole pairs, and operands that no whole load begins at, are left to others.
+fn long_pairs(caps: &Caps, weight: &PackedWeight<'_>, columns: usize) -> Option<&'static str> {
+    const LOAD: u32 = 32;
+    if !caps.long || !caps.subgroup_at_least(8) || caps.storage_align < LOAD || !columns.is_multiple_of(2 * GROUP) {
+        return None;
+    }
+    match weight.operand.dtype {
+        DType::Q4_0 => Some("load/long/q4_0"),
+        DType::Q4_1 => Some("load/long/q4_1"),
+        DType::Q4_K => Some("load/long/q4_k"),
+        DType::Q8_0 => Some("load/long/q8_0"),
+        _ => None,
+    }
 }
 
 /// Rows of the weight by a few tokens, on narrow devices.
