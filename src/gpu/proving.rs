@@ -41,6 +41,16 @@ impl End {
     }
 }
 
+/// What kernels are tried with: a plan of a graph, the weights that the device has of it, where outcomes are noted, and until when.
+#[derive(Clone, Copy)]
+struct Lesson<'a> {
+    record: &'a Record,
+    graph: &'a Graph,
+    plan: &'a Plan,
+    weights: &'a Arc<WeightStore>,
+    end: End,
+}
+
 /// What is known of a step's kernels after a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Proof {
@@ -116,7 +126,7 @@ impl Gpu {
                 record.spend(Budget { proving: Duration::ZERO, tuning: record.left().tuning });
                 break;
             }
-            struck |= device.prove_step(record, graph, plan, step, weights, end)? == Proof::Wrong;
+            struck |= device.prove_step(Lesson { record, graph, plan, weights, end }, step)? == Proof::Wrong;
             // Whether it was right, wrong or could not be compared, it is not tried again with this plan.
             kernels.iter().for_each(|k| _ = unproven.remove(&k.name()));
         }
@@ -139,15 +149,8 @@ impl Gpu {
     }
 
     /// Compares one step with the reference and notes the outcome. What would take until after `end` is not begun.
-    fn prove_step(
-        &self,
-        record: &Record,
-        graph: &Graph,
-        plan: &Plan,
-        step: usize,
-        weights: &Arc<WeightStore>,
-        end: End,
-    ) -> Result<Proof> {
+    fn prove_step(&self, lesson: Lesson<'_>, step: usize) -> Result<Proof> {
+        let Lesson { record, graph, plan, weights, end } = lesson;
         let kernels: Vec<&Kernel> = plan.steps[step].dispatches.iter().map(|d| &d.kernel).collect();
         let seconds = plan.steps[step].flops as f64 / REFERENCE_RATE;
         for whole in [false, true] {
@@ -214,7 +217,7 @@ impl Gpu {
                 log::info!("the time for tuning is up");
                 break;
             }
-            let view = self.fastest(record, graph, plan, step, &problems[step], weights, end)?;
+            let view = self.fastest(Lesson { record, graph, plan, weights, end }, step, &problems[step])?;
             let Some(view) = view else { continue };
             changed |= caps.views().first() != Some(&view);
             record.prefer(signature, view);
@@ -227,16 +230,8 @@ impl Gpu {
     /// The view under which a step runs fastest, of those that give right results; none where there is nothing to choose, or where
     /// `end` comes before all were compared. What was compared already is timed even then, so that every start comes further than
     /// the one before.
-    fn fastest(
-        &self,
-        record: &Record,
-        graph: &Graph,
-        plan: &Plan,
-        step: usize,
-        problem: &Problem<'_>,
-        weights: &Arc<WeightStore>,
-        end: End,
-    ) -> Result<Option<View>> {
+    fn fastest(&self, lesson: Lesson<'_>, step: usize, problem: &Problem<'_>) -> Result<Option<View>> {
+        let Lesson { record, graph, plan, weights, end } = lesson;
         let caps: &Caps = &self.info().caps;
         let candidates = problem.candidates(caps);
         if candidates.len() < 2 {
@@ -259,7 +254,7 @@ impl Gpu {
                 other.steps[step].dispatches = lowered.dispatches;
                 // The usual lowering is used whether it could be compared or not.
                 let usual = caps.views().first() == Some(&view);
-                match device.prove_step(record, graph, &other, step, weights, end)? {
+                match device.prove_step(Lesson { plan: &other, ..lesson }, step)? {
                     Proof::Unknown if usual => {}
                     Proof::Right => {}
                     Proof::Unknown | Proof::Wrong => continue,
