@@ -34,6 +34,16 @@ pub struct Verdict {
     pub outcome: std::result::Result<f64, String>,
 }
 
+/// What kernels are tried with: a plan of a graph, the weights that the device has of it, where outcomes are noted, and what is left.
+#[derive(Clone, Copy)]
+struct Lesson<'a> {
+    record: &'a Record,
+    graph: &'a Graph,
+    plan: &'a Plan,
+    weights: &'a Arc<WeightStore>,
+    meter: &'a Meter,
+}
+
 /// What came of comparing a step with the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Proof {
@@ -109,7 +119,7 @@ impl Gpu {
                 record.leave_for_tuning(Allowance::NONE);
                 break;
             }
-            match device.prove_step(record, graph, plan, step, weights, &meter)? {
+            match device.prove_step(Lesson { record, graph, plan, weights, meter: &meter }, step)? {
                 Proof::Right => {}
                 Proof::Wrong => struck = true,
                 Proof::Untried => untried.push(plan.steps[step].name.as_str()),
@@ -140,15 +150,8 @@ impl Gpu {
     }
 
     /// Compares one step with the reference and notes the outcome. What would take longer than is left is not begun.
-    fn prove_step(
-        &self,
-        record: &Record,
-        graph: &Graph,
-        plan: &Plan,
-        step: usize,
-        weights: &Arc<WeightStore>,
-        meter: &Meter,
-    ) -> Result<Proof> {
+    fn prove_step(&self, lesson: Lesson<'_>, step: usize) -> Result<Proof> {
+        let Lesson { record, graph, plan, weights, meter } = lesson;
         let kernels: Vec<&Kernel> = plan.steps[step].dispatches.iter().map(|d| &d.kernel).collect();
         let seconds = plan.steps[step].flops as f64 / REFERENCE_RATE;
         for whole in [false, true] {
@@ -214,7 +217,7 @@ impl Gpu {
                 log::info!("the budget for tuning is spent");
                 break;
             }
-            let view = self.fastest(record, graph, plan, step, &problems[step], weights, &meter)?;
+            let view = self.fastest(Lesson { record, graph, plan, weights, meter: &meter }, step, &problems[step])?;
             meter.step();
             let Some(view) = view else { continue };
             changed |= caps.views().first() != Some(&view);
@@ -228,16 +231,8 @@ impl Gpu {
     /// The view under which a step runs fastest, of those that give right results; none where there is nothing to choose, or where
     /// the budget ends before all were compared. What was compared already is timed even then, so that every start comes further than
     /// the one before.
-    fn fastest(
-        &self,
-        record: &Record,
-        graph: &Graph,
-        plan: &Plan,
-        step: usize,
-        problem: &Problem<'_>,
-        weights: &Arc<WeightStore>,
-        meter: &Meter,
-    ) -> Result<Option<View>> {
+    fn fastest(&self, lesson: Lesson<'_>, step: usize, problem: &Problem<'_>) -> Result<Option<View>> {
+        let Lesson { record, graph, plan, weights, meter } = lesson;
         let caps: &Caps = &self.info().caps;
         let candidates = problem.candidates(caps);
         if candidates.len() < 2 {
@@ -265,7 +260,7 @@ impl Gpu {
                 other.steps[step].dispatches = lowered.dispatches;
                 // The usual lowering is used whether it could be compared or not.
                 let usual = caps.views().first() == Some(&view);
-                match device.prove_step(record, graph, &other, step, weights, meter)? {
+                match device.prove_step(Lesson { plan: &other, ..lesson }, step)? {
                     Proof::Untried if usual => {}
                     Proof::Right => {}
                     Proof::Untried | Proof::Wrong => continue,

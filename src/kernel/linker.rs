@@ -219,8 +219,19 @@ pub const ROOFS: &[(&str, &str)] = shader_files![
 ];
 
 /// Files whose functions and structures are linked in one by one where they are used; all others must be named by the kernel.
-pub const LIBRARY: &[&str] =
-    &["linear", "index", "functions", "order", "load/quads", "load/bits", "load/long", "columns", "fold", "product/store", "quantised"];
+pub const LIBRARY: &[&str] = &[
+    "linear",
+    "index",
+    "functions",
+    "order",
+    "load/quads",
+    "load/bits",
+    "load/long",
+    "columns",
+    "fold",
+    "product/store",
+    "quantised",
+];
 
 /// The text of the shader file with that stem.
 pub fn file(stem: &str) -> Option<&'static str> {
