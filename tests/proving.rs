@@ -205,7 +205,7 @@ fn a_kernel_that_the_driver_refuses_is_struck_and_replaced() {
         let record = Arc::new(Record::new(PATIENT));
         let learning = refusing.with_record(record.clone());
         let verdict = learning.verify(&trial, caps.views()[0], &WeightStore::new(&learning)).unwrap();
-        assert_eq!(verdict.kernels, [kernel.clone()]);
+        assert_eq!(verdict.kernels, std::slice::from_ref(&kernel));
         assert!(verdict.outcome.unwrap_err().contains("does not compile"));
         assert!(record.choices().struck.contains_key(&kernel.name()));
     }
@@ -358,11 +358,11 @@ fn a_record_that_cannot_be_read_is_begun_anew() {
 #[test]
 fn a_start_without_time_to_prove_times_nothing() {
     let gpu = &devices::open()[0];
-    let hasty = Budget { proving: Duration::from_nanos(1), tuning: Duration::from_secs(600) };
+    let hasty = Budget { proving: Allowance::Time(Duration::from_nanos(1)), tuning: LONG };
     let record = Arc::new(Record::new(hasty));
-    run(gpu, &record, &cases()[1]);
+    run(gpu, &record, &product());
     assert!(record.choices().fastest.is_empty(), "{:?}", record.choices());
-    assert_eq!(record.left().tuning, Duration::ZERO);
+    assert_eq!(record.left().tuning, Allowance::NONE);
 }
 
 #[test]

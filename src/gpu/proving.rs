@@ -96,10 +96,10 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] when the device fails altogether.
     pub(super) fn prove(&self, record: &Record, graph: &Graph, plan: &Plan, weights: &Arc<WeightStore>) -> Result<bool> {
-        let mut meter = Meter::new(record.left().proving);
-        if meter.left().is_spent() {
+        if record.left().proving.is_spent() {
             return Ok(false);
         }
+        let mut meter = Meter::new(record.left().proving);
         let device = self.settled(record.choices());
         let mut unproven = self.unproven(record, plan.dispatches().map(|d| &d.kernel))?;
         let (mut struck, mut untried, found) = (false, Vec::new(), unproven.len());
@@ -193,10 +193,10 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] when the device fails altogether.
     pub(super) fn tune(&self, record: &Record, graph: &Graph, plan: &Plan, weights: &Arc<WeightStore>) -> Result<bool> {
-        let mut meter = Meter::new(record.left().tuning);
-        if meter.left().is_spent() {
+        if record.left().tuning.is_spent() {
             return Ok(false);
         }
+        let mut meter = Meter::new(record.left().tuning);
         let caps = &self.info().caps;
         let problems = plan::problems(graph, &plan.symbols, caps)?;
         // One step for all that compute the same, with the operations of all of them.

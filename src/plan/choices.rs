@@ -46,6 +46,9 @@ impl Lowered {
     }
 }
 
+/// What comes of something under views of a device.
+pub type UnderViews<T> = Vec<(View, T)>;
+
 impl Problem<'_> {
     /// Lowers for a device as `caps` describes it; `device` says what it is. The first scratch value is the plan's value `next`.
     ///
@@ -60,13 +63,13 @@ impl Problem<'_> {
     }
 
     /// The lowerings that differ, each with the first view of the device that leads to it; that of the device as it is comes first.
-    pub fn candidates(&self, device: &Caps) -> Vec<(View, Lowered)> {
+    pub fn candidates(&self, device: &Caps) -> UnderViews<Lowered> {
         self.lowerings(device).0
     }
 
     /// The candidates, and the views under which no kernel can do it, each with the reason.
-    pub fn lowerings(&self, device: &Caps) -> (Vec<(View, Lowered)>, Vec<(View, Error)>) {
-        let (mut found, mut refused): (Vec<(View, Lowered)>, _) = (Vec::new(), Vec::new());
+    pub fn lowerings(&self, device: &Caps) -> (UnderViews<Lowered>, UnderViews<Error>) {
+        let (mut found, mut refused) = (UnderViews::<Lowered>::new(), UnderViews::new());
         for view in device.views() {
             match self.lower(device, &device.seen_as(view), usize::MAX / 2) {
                 Ok(lowered) if found.iter().all(|(_, other)| other.kernels() != lowered.kernels()) => found.push((view, lowered)),

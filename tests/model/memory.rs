@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wavelane::dtype::DType;
 use wavelane::generate::{Engine, Options, Prompt, Request, Sampling};
-use wavelane::gpu::{Budget, Gpu, Memory, Record, Runner, WeightStore};
+use wavelane::gpu::{Allowance, Budget, Gpu, Memory, Record, Runner, WeightStore};
 use wavelane::graph::GraphBuilder;
 use wavelane::ops::BatchMatMul;
 use wavelane::plan;
@@ -82,7 +82,7 @@ fn a_run_takes_weights_cache_arena_and_little_else() {
     let Some(path) = support::model_path() else { return };
     for (gpu, device) in hosts() {
         // With time for proving and timing kernels, which takes memory of its own.
-        let budget = Budget { proving: Duration::from_secs(1), tuning: Duration::from_secs(1) };
+        let budget = Budget { proving: Allowance::Time(Duration::from_secs(1)), tuning: Allowance::Time(Duration::from_secs(1)) };
         let gpu = gpu.with_record(Arc::new(Record::new(budget)));
         let name = gpu.info().name.clone();
         let ((), reserved) = watched(&device, || {
