@@ -56,7 +56,7 @@ class Sitting:
     def llama(self, program: str, model: str, vulkan: bool) -> dict[str, float]:
         """Tokens per second by our names of the tasks."""
         where = ["-ngl", "99"] if vulkan else ["-dev", "none", "-t", "2"]
-        command = [program, "-m", model, "-p", "64,512", "-n", "64", "-r", "5", "-o", "json", *where]
+        command = [program, "-m", model, "-p", "512", "-n", "64", "-r", "5", "-o", "json", *where]
         tests = json.loads(self.run(f"llama.cpp {'Vulkan' if vulkan else 'CPU'}", command, GGML_VK_VISIBLE_DEVICES="0"))
         name = lambda test: f"prefill {test['n_prompt']}" if test["n_prompt"] else "decode 64 after 64"
         return {name(test): test["avg_ts"] for test in tests}
