@@ -82,7 +82,7 @@ use_drivers() {
 }
 
 fetch_fixtures() {
-  scripts/fetch.sh smollm2 ocr silero-vad basic-pitch magika onnx-light realesrgan
+  scripts/fetch.sh smollm2 ocr silero-vad basic-pitch magika onnx-light realesrgan vit-focus
   if [ -f scripts/fetch_tokenizer_goldens.sh ]; then bash scripts/fetch_tokenizer_goldens.sh "$cache/ggml-vocab"; fi
 }
 

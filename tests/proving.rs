@@ -154,7 +154,7 @@ fn spoiled(source: &str) -> String {
 
 /// A kernel that is cheap to run, and can be replaced.
 fn product() -> Case {
-    Case::new(MatMul::plain(), &[&[1, 256]], &[(DType::Q4_1, &[70, 256])])
+    Case::new(MatMul::plain(), &[&[1, 256]], &[(DType::Q5_1, &[70, 256])])
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn what_was_learnt_is_kept_for_the_same_driver_only() {
     let first = run(gpu, &record, case);
     assert_ne!(record.left(), PATIENT, "nothing was compared");
     let text = std::fs::read_to_string(folder.file()).unwrap();
-    assert!(text.contains("mat_vec_rows+load/q4_1"), "{text}");
+    assert!(text.contains("mat_vec_rows+load/q5_1"), "{text}");
 
     let again = open(gpu.info());
     assert_eq!(run(gpu, &again, case), first);
