@@ -6,7 +6,7 @@
 //   out     [N, groups * filters, height, width] f32 (a provider stores it)
 //
 // PAD, the zeros before a row, is 0 or 1, so that inputs are loaded by aligned quads. One workgroup: 8 * ROWS filters (ROWS is 1 or 2) for
-// two rows of outputs of one group of one image in each of 8 / SEGMENT segments that lie below one another (SEGMENT is 8, 4 or 2). Each
+// two rows of outputs of one group of one image in each of 8 / `segment` segments, of `segment` lanes each, that lie below one another. Each
 // lane has 4 * QUADS neighbouring outputs (QUADS is 1 or 2) of both rows and all filters, and the taps of every eighth filter, which it
 // hands to the others. WIDE says that a row may have inputs beside those of a segment.
 
@@ -25,7 +25,7 @@ struct Params {
     channels: u32,
     filters: u32,
     groups: u32,
-    pad_0: u32,
+    segment: u32,
     height: Axis,
     width: Axis,
 }
@@ -178,9 +178,10 @@ fn add_filters(sums: Filters, own: Taps, x: Inputs) -> Filters {
     );
 }
 
-fn store_row(plane: u32, row: u32, column: u32, channel: TailChannel, sums: Sums) {
-    if (row < params.height.output) {
-        let at = (plane * params.height.output + row) * params.width.output;
+fn store_filter(group: u32, filter_index: u32, row: u32, column: u32, sums: Sums) {
+    if (filter_index < params.filters && row < params.height.output) {
+        let channel = tail_channel(group % params.groups * params.filters + filter_index);
+        let at = ((group * params.filters + filter_index) * params.height.output + row) * params.width.output;
         store_quad(at, column, channel, sums.low);
         if (QUADS > 1u) {
             store_quad(at, column + 4u, channel, sums.high);
@@ -188,24 +189,24 @@ fn store_row(plane: u32, row: u32, column: u32, channel: TailChannel, sums: Sums
     }
 }
 
-fn store_filter(group: u32, filter_index: u32, row: u32, column: u32, sums: Pair) {
-    if (filter_index < params.filters) {
-        let plane = group * params.filters + filter_index;
-        let channel = tail_channel(group % params.groups * params.filters + filter_index);
-        store_row(plane, row, column, channel, sums.upper);
-        store_row(plane, row + 1u, column, channel, sums.lower);
-    }
+// Drops the upper row.
+fn below(s: Pair) -> Pair {
+    return Pair(s.lower, s.lower);
 }
 
 fn store_filters(group: u32, first: u32, row: u32, column: u32, sums: Filters) {
-    store_filter(group, first, row, column, sums.f0);
-    store_filter(group, first + 1u, row, column, sums.f1);
-    store_filter(group, first + 2u, row, column, sums.f2);
-    store_filter(group, first + 3u, row, column, sums.f3);
-    store_filter(group, first + 4u, row, column, sums.f4);
-    store_filter(group, first + 5u, row, column, sums.f5);
-    store_filter(group, first + 6u, row, column, sums.f6);
-    store_filter(group, first + 7u, row, column, sums.f7);
+    var s = sums;
+    for (var i = 0u; i < 2u; i++) {
+        store_filter(group, first, row + i, column, s.f0.upper);
+        store_filter(group, first + 1u, row + i, column, s.f1.upper);
+        store_filter(group, first + 2u, row + i, column, s.f2.upper);
+        store_filter(group, first + 3u, row + i, column, s.f3.upper);
+        store_filter(group, first + 4u, row + i, column, s.f4.upper);
+        store_filter(group, first + 5u, row + i, column, s.f5.upper);
+        store_filter(group, first + 6u, row + i, column, s.f6.upper);
+        store_filter(group, first + 7u, row + i, column, s.f7.upper);
+        s = Filters(below(s.f0), below(s.f1), below(s.f2), below(s.f3), below(s.f4), below(s.f5), below(s.f6), below(s.f7));
+    }
 }
 
 @compute @workgroup_size(8)
@@ -213,10 +214,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     // Workgroups that follow on each other share inputs.
     let filter_index = workgroup.x * (8u * ROWS);
     let run = 4u * QUADS;
-    let across = (params.width.output + run * SEGMENT - 1u) / (run * SEGMENT);
+    let segment = params.segment;
+    let across = (params.width.output + run * segment - 1u) / (run * segment);
     let band = workgroup.y / across;
-    let row = (band * (8u / SEGMENT) + lane / SEGMENT) * 2u;
-    let column = ((workgroup.y - band * across) * SEGMENT + lane % SEGMENT) * run;
+    let row = (band * (8u / segment) + lane / segment) * 2u;
+    let column = ((workgroup.y - band * across) * segment + lane % segment) * run;
     let group = workgroup.z;
     // Filters beyond the last repeat it, since every lane is needed.
     let last = params.filters - 1u;
@@ -243,8 +245,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             f1 += 9u;
         }
     }
-    store_filters(group, filter_index, row, column, a);
-    if (ROWS > 1u) {
-        store_filters(group, filter_index + 8u, row, column, b);
+    // Loops, since every place that stores costs compilers time.
+    for (var i = 0u; i < ROWS; i++) {
+        store_filters(group, filter_index + 8u * i, row, column, a);
+        a = b;
     }
 }

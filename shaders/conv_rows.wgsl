@@ -4,7 +4,7 @@
 //   weight  [groups * filters, depth] f32 (a provider loads it)
 //   out     [N, groups * filters, pixels] f32 (a provider stores it)
 //
-// One workgroup: 8 * ROWS filters (ROWS is 1 to 4) for 32 * QUADS outputs (QUADS is 1, 2 or 4) of one group of one image. Each lane has
+// One workgroup: 8 * ROWS filters (ROWS is 1, 2 or 4) for 32 * QUADS outputs (QUADS is 1 or 2) of one group of one image. Each lane has
 // 4 * QUADS neighbouring outputs of all filters, and four weights of every eighth filter, which it hands to the others; no
 // workgroup memory.
 
@@ -36,8 +36,6 @@ struct Params {
 struct Side {
     q0: vec4<f32>,
     q1: vec4<f32>,
-    q2: vec4<f32>,
-    q3: vec4<f32>,
 }
 
 // The inputs beside four taps.
@@ -64,8 +62,6 @@ struct Filters {
 struct Places {
     p0: WindowPlace,
     p1: WindowPlace,
-    p2: WindowPlace,
-    p3: WindowPlace,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -75,10 +71,6 @@ fn load_inputs(own: Places, tap: Tap) -> Side {
     x.q0 = window_quad(own.p0, tap);
     if (QUADS > 1u) {
         x.q1 = window_quad(own.p1, tap);
-    }
-    if (QUADS > 2u) {
-        x.q2 = window_quad(own.p2, tap);
-        x.q3 = window_quad(own.p3, tap);
     }
     return x;
 }
@@ -94,10 +86,6 @@ fn add_taps(sums: Side, w: vec4<f32>, x: Inputs) -> Side {
     s.q0 = add_quad(s.q0, w, x.a.q0, x.b.q0, x.c.q0, x.d.q0);
     if (QUADS > 1u) {
         s.q1 = add_quad(s.q1, w, x.a.q1, x.b.q1, x.c.q1, x.d.q1);
-    }
-    if (QUADS > 2u) {
-        s.q2 = add_quad(s.q2, w, x.a.q2, x.b.q2, x.c.q2, x.d.q2);
-        s.q3 = add_quad(s.q3, w, x.a.q3, x.b.q3, x.c.q3, x.d.q3);
     }
     return s;
 }
@@ -117,30 +105,32 @@ fn add_filters(sums: Filters, own: vec4<f32>, x: Inputs) -> Filters {
 }
 
 // `group` counts the groups of all images; filters of a group beyond the last and outputs beyond the last are not stored.
-fn store_filter(group: u32, filter_index: u32, pixel: u32, sums: Side) {
+fn store_filter(group: u32, filter_index: u32, pixel: u32, sums: vec4<f32>) {
     if (filter_index < params.filters) {
-        let row = group * params.filters + filter_index;
         let channel = tail_channel(group % params.groups * params.filters + filter_index);
-        store_quad(row, pixel, channel, sums.q0);
-        if (QUADS > 1u) {
-            store_quad(row, pixel + 4u, channel, sums.q1);
-        }
-        if (QUADS > 2u) {
-            store_quad(row, pixel + 8u, channel, sums.q2);
-            store_quad(row, pixel + 12u, channel, sums.q3);
-        }
+        store_quad(group * params.filters + filter_index, pixel, channel, sums);
     }
 }
 
+// Drops the first quad of outputs.
+fn behind(s: Side) -> Side {
+    return Side(s.q1, s.q1);
+}
+
 fn store_filters(group: u32, first: u32, pixel: u32, sums: Filters) {
-    store_filter(group, first, pixel, sums.f0);
-    store_filter(group, first + 1u, pixel, sums.f1);
-    store_filter(group, first + 2u, pixel, sums.f2);
-    store_filter(group, first + 3u, pixel, sums.f3);
-    store_filter(group, first + 4u, pixel, sums.f4);
-    store_filter(group, first + 5u, pixel, sums.f5);
-    store_filter(group, first + 6u, pixel, sums.f6);
-    store_filter(group, first + 7u, pixel, sums.f7);
+    var s = sums;
+    for (var i = 0u; i < QUADS; i++) {
+        let at = pixel + 4u * i;
+        store_filter(group, first, at, s.f0.q0);
+        store_filter(group, first + 1u, at, s.f1.q0);
+        store_filter(group, first + 2u, at, s.f2.q0);
+        store_filter(group, first + 3u, at, s.f3.q0);
+        store_filter(group, first + 4u, at, s.f4.q0);
+        store_filter(group, first + 5u, at, s.f5.q0);
+        store_filter(group, first + 6u, at, s.f6.q0);
+        store_filter(group, first + 7u, at, s.f7.q0);
+        s = Filters(behind(s.f0), behind(s.f1), behind(s.f2), behind(s.f3), behind(s.f4), behind(s.f5), behind(s.f6), behind(s.f7));
+    }
 }
 
 @compute @workgroup_size(8)
@@ -156,12 +146,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let f1 = first + min(filter_index + lane + 8u, last);
     let f2 = first + min(filter_index + lane + 16u, last);
     let f3 = first + min(filter_index + lane + 24u, last);
-    let own = Places(
-        window_pixels(pixel),
-        window_pixels(pixel + 4u),
-        window_pixels(pixel + 8u),
-        window_pixels(pixel + 12u),
-    );
+    let own = Places(window_pixels(pixel), window_pixels(pixel + 4u));
     var tap = tap_at(group * params.channels, 0u);
     var s0 = Filters();
     var s1 = Filters();
@@ -183,19 +168,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         if (ROWS > 2u) {
             s2 = add_filters(s2, weight_taps(f2, k), x);
-        }
-        if (ROWS > 3u) {
             s3 = add_filters(s3, weight_taps(f3, k), x);
         }
     }
-    store_filters(group, filter_index, pixel, s0);
-    if (ROWS > 1u) {
-        store_filters(group, filter_index + 8u, pixel, s1);
-    }
-    if (ROWS > 2u) {
-        store_filters(group, filter_index + 16u, pixel, s2);
-    }
-    if (ROWS > 3u) {
-        store_filters(group, filter_index + 24u, pixel, s3);
+    // Loops, since every place that stores costs compilers time.
+    for (var i = 0u; i < ROWS; i++) {
+        store_filters(group, filter_index + 8u * i, pixel, s0);
+        s0 = s1;
+        s1 = s2;
+        s2 = s3;
     }
 }

@@ -51,9 +51,9 @@ enum Choice {
 /// What a workgroup of `conv_rows` computes.
 #[derive(Clone, Copy)]
 struct RowsTile {
-    /// Times eight filters: 1 to 4.
+    /// Times eight filters: 1, 2 or 4.
     eights: usize,
-    /// Times 32 outputs: 1, 2 or 4.
+    /// Times 32 outputs: 1 or 2.
     quads: usize,
 }
 
@@ -64,19 +64,20 @@ impl RowsTile {
     }
 
     /// The tile that takes least time. Measured on lavapipe, where loads take most of it: 256 channels, 64 filters and 56 x 56 outputs
-    /// take 2.2, 2.3, 2.5 and 3.3 ms by 32 x 128, 32 x 64, 16 x 64 and 32 x 32 filters and outputs.
+    /// take 2.3, 2.5 and 3.3 ms by 32 x 64, 16 x 64 and 32 x 32 filters and outputs. More of either make kernels faster by 5 % that take
+    /// it twice as long to compile, and sizes between them more kernels.
     fn of(g: &Geometry) -> Self {
-        // Loads of inputs take as long as the products of two eights of filters.
         let eights = g.filters.div_ceil(8);
+        // Loads of inputs take as long as the products of two eights of filters.
         let time = |tile: &usize| eights.div_ceil(*tile) * (9 + 4 * tile);
-        let eights = if eights == 1 { 1 } else { [4, 3, 2].into_iter().min_by_key(time).unwrap_or(1) };
-        let mut tile = RowsTile { eights, quads: g.outputs().div_ceil(32).next_power_of_two().min(4) };
+        let eights = [4, 2, 1].into_iter().min_by_key(time).unwrap_or(1);
+        let mut tile = RowsTile { eights, quads: g.outputs().div_ceil(32).min(2) };
         let groups = |tile: RowsTile| tile.grid(g).iter().product::<usize>() * g.batch * g.groups;
         while groups(tile) < FEW && tile.quads > 1 {
             tile.quads /= 2;
         }
         while groups(tile) < FEW && tile.eights > 1 {
-            tile.eights = tile.eights.div_ceil(2);
+            tile.eights /= 2;
         }
         tile
     }
@@ -259,10 +260,9 @@ pub fn lower(cx: &mut Lowering<'_>, g: &Geometry, expr: &Expr) -> Result<()> {
         }
         Choice::Rows3x3(segments) => {
             let Segments { lanes, quads, eights } = segments;
-            let kernel = Kernel::new("conv_3x3_rows").provider(runs(g)).constant("SEGMENT", lanes as u32);
-            let kernel = kernel.constant("QUADS", quads as u32).constant("ROWS", eights as u32);
+            let kernel = Kernel::new("conv_3x3_rows").provider(runs(g)).constant("QUADS", quads as u32).constant("ROWS", eights as u32);
             let kernel = kernel.constant("PAD", g.axes[2].pad as u32).constant("WIDE", segments.is_wide(g).into());
-            (kernel, words(&[g.channels, g.filters, g.groups, 0], &g.axes[1..]), none)
+            (kernel, words(&[g.channels, g.filters, g.groups, lanes], &g.axes[1..]), none)
         }
         Choice::Winograd => {
             let kernel = Kernel::new("conv_winograd").constant("WHOLE", g.channels.is_multiple_of(4).into());
