@@ -1,12 +1,12 @@
 // parts[batch, part, i, j] = the sum of a[i, d] * b[d, j] over the 32 depths d of a part, for few rows and devices that run few lanes and
 // whose subgroups have at least 8.
 //
-//   a, b  batches of matrices: see product/operands.wgsl; b by rows
+//   a, b  batches of matrices: see product/operands.wgsl; b by rows, of which a provider loads 16 columns (`right_run`)
 //   out   [batches, parts, m, n]: batch_mat_mul_combine adds the parts up
 //
 // One workgroup: a part of ROWS (1, 2 or 4) rows, 16 columns at a time of `params.segment`. Each lane reads four rows of b from one end to
-// the other, a whole line of a cache at a time; the lanes' sums are added up by the way. The columns beyond the last quad repeat it and
-// are not stored, depths beyond the last are zeros.
+// the other, a whole line of a cache at a time; the lanes' sums are added up by the way. Columns beyond
+// the last are not stored, depths beyond the last are zeros.
 
 // Sums of 16 columns of a row, or 16 columns of a row of b.
 struct Run {
@@ -21,16 +21,6 @@ struct Sums {
     r1: Run,
     r2: Run,
     r3: Run,
-}
-
-// Sixteen columns of b, whose quads begin at these places.
-fn load_run(places: vec4<u32>, depth: u32) -> Run {
-    return Run(
-        right_quad(places.x, depth),
-        right_quad(places.y, depth),
-        right_quad(places.z, depth),
-        right_quad(places.w, depth),
-    );
 }
 
 fn add_run(x: Element, b: Run, sum: Run) -> Run {
@@ -99,15 +89,12 @@ fn main(
     let x3 = left_quad(place.a, 3u, depth);
     let first = place.across * params.segment;
     let end = min(first + params.segment, params.n);
-    let last = params.n - 4u;
     for (var column = first; column < end; column += 16u) {
-        let columns = vec4<u32>(column, column + 4u, column + 8u, column + 12u);
-        let places = place.b + min(columns, vec4<u32>(last));
         var sums = Sums();
-        sums = add_depth(x0.x, x1.x, x2.x, x3.x, load_run(places, depth), sums);
-        sums = add_depth(x0.y, x1.y, x2.y, x3.y, load_run(places, depth + 1u), sums);
-        sums = add_depth(x0.z, x1.z, x2.z, x3.z, load_run(places, depth + 2u), sums);
-        sums = add_depth(x0.w, x1.w, x2.w, x3.w, load_run(places, depth + 3u), sums);
+        sums = add_depth(x0.x, x1.x, x2.x, x3.x, right_run(place.b, depth, column), sums);
+        sums = add_depth(x0.y, x1.y, x2.y, x3.y, right_run(place.b, depth + 1u, column), sums);
+        sums = add_depth(x0.z, x1.z, x2.z, x3.z, right_run(place.b, depth + 2u, column), sums);
+        sums = add_depth(x0.w, x1.w, x2.w, x3.w, right_run(place.b, depth + 3u, column), sums);
         store_run(row, column, lane, sums.r0);
         if (ROWS > 1u && rows > 1u) {
             store_run(row + 1u, column, lane, sums.r1);

@@ -12,6 +12,24 @@ fn words_of(long: vec4<u64>) -> Words {
     return Words(vec4<u32>(first.x, second.x, first.y, second.y), vec4<u32>(first.z, second.z, first.w, second.w));
 }
 
+// Eight floats.
+struct Floats {
+    low: vec4<f32>,
+    high: vec4<f32>,
+}
+
+fn floats_of(long: vec4<u64>) -> Floats {
+    let words = words_of(long);
+    return Floats(bitcast<vec4<f32>>(words.low), bitcast<vec4<f32>>(words.high));
+}
+
+// Four words of 64 bits of eight of 32.
+fn long_of(words: Words) -> vec4<u64> {
+    let first = vec4<u32>(words.low.xz, words.high.xz);
+    let second = vec4<u32>(words.low.yw, words.high.yw);
+    return vec4<u64>(first) | (vec4<u64>(second) << vec4<u32>(32u));
+}
+
 struct QuadsPair {
     low: Quads,
     high: Quads,

@@ -122,6 +122,11 @@ impl Caps {
         Caps { width: view.width, subgroup, half: self.half && view.half, cooperative, ..self.clone() }
     }
 
+    /// Whether shaders may take any operand by four words of 64 bits at once.
+    pub fn long_words(&self) -> bool {
+        self.long && self.storage_align.is_multiple_of(32)
+    }
+
     /// Whether every subgroup has at least `lanes` invocations.
     pub fn subgroup_at_least(&self, lanes: u32) -> bool {
         self.subgroup.is_some_and(|(min, _)| min >= lanes)

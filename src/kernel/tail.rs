@@ -19,6 +19,8 @@ pub enum Access {
     Scalar,
     /// Four, at the same index: the kernel counts quads, and so does every other operand that is not [`Access::Scalar`].
     Quad,
+    /// Eight, as four words of 64 bits, in the same way.
+    Eight,
     /// The one that the kernel's function `strided` finds with the strides of that number.
     Strided(u32),
 }
@@ -58,37 +60,54 @@ impl Tail {
     }
 
     /// The WGSL of `tail(x0: f32, .., index: u32, channel: u32)`, with i32 where integers are handed over, or of `tail(index: u32)`
-    /// where nothing is, with a storage array for every operand that it reads. Where operands are read by quads it yields one.
+    /// where nothing is, with a storage array for every operand that it reads. Where operands are read by quads or eights it yields
+    /// one, of eights the words.
     pub fn wgsl(&self) -> String {
-        let quads = self.operands.iter().any(|o| o.access == Access::Quad);
+        let any = |access| self.operands.iter().any(|o| o.access == access);
+        let (quads, eights) = (any(Access::Quad), any(Access::Eight));
         let mut text = format!("alias Value = {};\n", self.value().wgsl());
         for (i, operand) in self.operands.iter().enumerate() {
             let kind = operand.kind.wgsl();
-            let element = if operand.access == Access::Quad { format!("vec4<{kind}>") } else { kind.into() };
+            let element = match operand.access {
+                Access::Quad => format!("vec4<{kind}>"),
+                Access::Eight => "vec4<u64>".into(),
+                _ => kind.into(),
+            };
             let _ = writeln!(text, "@group(2) @binding({i}) var<storage, read_write> tail_{i}: array<{element}>;");
         }
         let expr = self.expr.wgsl(&|i| self.kind(i));
-        if quads {
+        if quads || eights {
             let named: Vec<String> = (0..self.operands.len()).map(|i| format!("x{i}: {}", self.kind(i as u32).wgsl())).collect();
             let _ = writeln!(text, "fn tail_one({}) -> Value {{\n    return {expr};\n}}", named.join(", "));
         }
         let given: String = self.given.iter().enumerate().map(|(i, kind)| format!("x{i}: {}, ", kind.wgsl())).collect();
         let channel = if self.given.is_empty() { "" } else { ", channel: u32" };
-        let value = if quads { "vec4<Value>" } else { "Value" };
+        let value = match () {
+            _ if eights => "Words",
+            _ if quads => "vec4<Value>",
+            _ => "Value",
+        };
         let _ = writeln!(text, "fn tail({given}index: u32{channel}) -> {value} {{");
         for (i, operand) in self.operands.iter().enumerate() {
             let at = match operand.access {
-                Access::Element | Access::Quad => "index".into(),
+                Access::Element | Access::Quad | Access::Eight => "index".into(),
                 Access::Channel => "channel".into(),
                 Access::Row => "output_row(index)".into(),
                 Access::Scalar => "0u".into(),
                 Access::Strided(k) => format!("strided(index, {k}u)"),
             };
-            let _ = writeln!(text, "    let x{} = tail_{i}[{at}];", i + self.given.len());
+            let read = format!("tail_{i}[{at}]");
+            let read = if operand.access == Access::Eight { format!("words_of({read})") } else { read };
+            let _ = writeln!(text, "    let x{} = {read};", i + self.given.len());
         }
-        let _ = match quads {
-            true => writeln!(text, "    return vec4<Value>({});\n}}", ["x", "y", "z", "w"].map(|c| self.call_one(c)).join(", ")),
-            false => writeln!(text, "    return {expr};\n}}"),
+        let four = |half| format!("vec4<Value>({})", ["x", "y", "z", "w"].map(|c| self.call_one(half, c)).join(", "));
+        let _ = match () {
+            _ if eights => {
+                let words = ["low", "high"].map(|half| format!("bitcast<vec4<u32>>({})", four(half)));
+                writeln!(text, "    return Words({});\n}}", words.join(", "))
+            }
+            _ if quads => writeln!(text, "    return {};\n}}", four("")),
+            _ => writeln!(text, "    return {expr};\n}}"),
         };
         text
     }
@@ -128,10 +147,11 @@ impl Tail {
         text
     }
 
-    /// The call for one component of quads.
-    fn call_one(&self, component: &str) -> String {
+    /// The call for one component of quads, or of a half of eights.
+    fn call_one(&self, half: &str, component: &str) -> String {
         let argument = |(i, operand): (usize, &TailOperand)| match operand.access {
             Access::Quad => format!("x{i}.{component}"),
+            Access::Eight => format!("bitcast<{}>(x{i}.{half}.{component})", operand.kind.wgsl()),
             _ => format!("x{i}"),
         };
         let arguments: Vec<String> = self.operands.iter().enumerate().map(argument).collect();

@@ -88,7 +88,8 @@ pub fn dispatches() -> Vec<Dispatch> {
     let mut all = vec![number("roof/f32"), number("roof/f16"), dot(1, 1), empty()];
     all.extend(MATRICES.map(|(matrices, ..)| cooperative(matrices, 4, 1, 1)));
     for coalesced in [false, true] {
-        all.extend([read(SMALLEST, coalesced), write(SMALLEST, coalesced), copy(SMALLEST, coalesced)]);
+        all.extend([write(SMALLEST, coalesced), copy(SMALLEST, coalesced)]);
+        all.extend(LOADS.map(|loads| read(SMALLEST, coalesced, loads)));
     }
     all
 }
@@ -99,15 +100,25 @@ fn share(bytes: u64, coalesced: bool) -> u64 {
     (bytes / QUAD / WORKGROUP / 64).clamp(16, most)
 }
 
+/// What `roof_read` loads at once: the provider, and how many quads that is.
+type Loads = (&'static str, u64);
+
+/// Those that a device may have.
+const LOADS: [Loads; 2] = [("roof/quads", 1), ("roof/eights", 2)];
+
 fn mover(shader: &'static str, count: &'static str, bytes: u64, coalesced: bool) -> (Kernel, [u32; 3]) {
-    let share = share(bytes, coalesced);
-    let kernel = Kernel::new(shader).constant(count, share as u32).constant("COALESCED", coalesced.into());
-    (kernel, [(bytes / QUAD / share / WORKGROUP) as u32, 1, 1])
+    let share = share(bytes, coalesced) as u32;
+    (Kernel::new(shader).constant(count, share).constant("COALESCED", coalesced.into()), grid(bytes, coalesced))
 }
 
-fn read(bytes: u64, coalesced: bool) -> Dispatch {
-    let (kernel, grid) = mover("roof_read", "READS", bytes, coalesced);
-    Dispatch::new(kernel, Vec::new(), grid).constant(0).write(1)
+fn grid(bytes: u64, coalesced: bool) -> [u32; 3] {
+    [(bytes / QUAD / share(bytes, coalesced) / WORKGROUP) as u32, 1, 1]
+}
+
+fn read(bytes: u64, coalesced: bool, (provider, quads): Loads) -> Dispatch {
+    let reads = share(bytes, coalesced) / quads;
+    let kernel = Kernel::new("roof_read").provider(provider).constant("READS", reads as u32).constant("COALESCED", coalesced.into());
+    Dispatch::new(kernel, Vec::new(), grid(bytes, coalesced)).constant(0).write(1)
 }
 
 fn write(bytes: u64, coalesced: bool) -> Dispatch {
@@ -254,11 +265,12 @@ fn of_size(gpu: &Gpu, bytes: u64, effort: &Effort) -> Result<Bandwidth> {
         let series = gpu.series(&[bytes], &[write(bytes, coalesced)])?;
         found.write = found.write.max(bytes as f64 / seconds(&series, effort)?);
         drop(series);
-        check_reads(gpu, bytes.min(SMALLEST), coalesced)?;
         let lanes = bytes / share(bytes, coalesced);
-        let series = gpu.series(&[bytes, lanes], &[read(bytes, coalesced)])?;
-        found.read = found.read.max(bytes as f64 / seconds(&series, effort)?);
-        drop(series);
+        for loads in LOADS.into_iter().filter(|(_, quads)| *quads == 1 || gpu.info().caps.long_words()) {
+            check_reads(gpu, bytes.min(SMALLEST), coalesced, loads)?;
+            let series = gpu.series(&[bytes, lanes], &[read(bytes, coalesced, loads)])?;
+            found.read = found.read.max(bytes as f64 / seconds(&series, effort)?);
+        }
         let series = gpu.series(&[bytes, bytes], &[copy(bytes, coalesced)])?;
         found.copy = found.copy.max((2 * bytes) as f64 / seconds(&series, effort)?);
         if coalesced {
@@ -271,9 +283,9 @@ fn of_size(gpu: &Gpu, bytes: u64, effort: &Effort) -> Result<Bandwidth> {
 }
 
 /// Refuses a device on which the kernels do not read what they should: its roof would be too high.
-fn check_reads(gpu: &Gpu, bytes: u64, coalesced: bool) -> Result<()> {
+fn check_reads(gpu: &Gpu, bytes: u64, coalesced: bool, loads: Loads) -> Result<()> {
     let lanes = bytes / share(bytes, coalesced);
-    let dispatches = [write(bytes, coalesced), copy(bytes, coalesced), rebound(read(bytes, coalesced))];
+    let dispatches = [write(bytes, coalesced), copy(bytes, coalesced), rebound(read(bytes, coalesced, loads))];
     let series = gpu.series(&[bytes, bytes, lanes], &dispatches)?;
     series.run(1)?;
     let sums: Vec<f32> = bytemuck::pod_collect_to_vec(&series.contents(2)?);

@@ -155,7 +155,7 @@ impl<'a> Applied<'a> {
         }
         let (tensor, access) = &self.operands[o as usize - given.len()];
         let at = match access {
-            Access::Element | Access::Quad | Access::Strided(_) => index,
+            Access::Element | Access::Quad | Access::Eight | Access::Strided(_) => index,
             Access::Channel => index / self.channels.1 % self.channels.0,
             Access::Row => index / self.rows.0 % self.rows.1,
             Access::Scalar => 0,

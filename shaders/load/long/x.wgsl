@@ -7,8 +7,8 @@
 
 // The activations beside groups 2 pair and 2 pair + 1 of the weights. All lanes must call with the same pair.
 fn x_pair(pair: u32, lane: u32) -> QuadsPair {
-    let own = words_of(x[pair * 8u + lane]);
-    return handed_round(bitcast<vec4<f32>>(own.low), bitcast<vec4<f32>>(own.high));
+    let own = floats_of(x[pair * 8u + lane]);
+    return handed_round(own.low, own.high);
 }
 
 // What sums over all groups are multiplied with.

@@ -117,7 +117,7 @@ fn choose(op: &Attention, cx: &Lowering<'_>) -> Result<Choice> {
 /// Whether a lane for every eighth position suits: one token has too few rows for a lane each, and what a lane keeps of all heads of
 /// a key must stay in the nearest cache.
 fn lanes_suit(op: &Attention, caps: &Caps, tokens: usize, page: usize) -> bool {
-    let loads = caps.long && caps.storage_align >= 32 && caps.subgroup_at_least(8);
+    let loads = caps.long_words() && caps.subgroup_at_least(8);
     let small = op.head_dim.is_multiple_of(32) && op.head_dim / 4 * op.heads <= 128 * op.kv_heads;
     caps.width == Width::Narrow && tokens == 1 && loads && small && page.is_multiple_of(8)
 }

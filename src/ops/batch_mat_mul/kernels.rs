@@ -1,6 +1,7 @@
 //! The kernels of products of two batches of matrices, and which one runs.
 
 use super::{BatchMatMul, Layout};
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernel::caps::Width;
 use crate::kernel::{Dispatch, Kernel, Tail, linear_grid};
@@ -16,8 +17,8 @@ const PART: usize = 32;
 /// Least depth for `batch_mat_mul_parts`.
 const LEAST_DEPTH: usize = 4 * PART;
 
-/// Elements of `b` that are more than the caches of a core hold: 8 MiB.
-const BEYOND_CACHES: usize = 2 << 20;
+/// Elements of `b` that are more than the caches of a core hold: 1 MiB.
+const BEYOND_CACHES: usize = 256 << 10;
 
 /// Workgroups below which the cores of a narrow device may lack work: smaller tiles are taken then.
 const FEW: usize = 8;
@@ -53,7 +54,7 @@ impl BatchMatMul {
         others: &[Operand],
     ) -> Result<()> {
         let layout = self.layout(&a.shape, &b.shape)?.joined();
-        let Choice { kernel, across, down, iterations, parts } = choose(cx, &layout);
+        let Choice { kernel, across, down, iterations, parts } = choose(cx, &layout, b);
         cx.check_iterations(iterations)?;
         let batches = layout.count();
         let Layout { m, n, k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = layout;
@@ -86,12 +87,14 @@ impl BatchMatMul {
 }
 
 /// Chooses the kernel, and how it loads its operands: four elements at once along whichever dimension is contiguous.
-fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
+fn choose(cx: &Lowering<'_>, layout: &Layout, b: &Operand) -> Choice {
     let quads = layout.k.is_multiple_of(4);
-    let aligned = |start: usize, step: usize, batch: usize| {
-        [start, step].iter().chain(layout.batches.iter().map(|b| &b[batch])).all(|at| at.is_multiple_of(4))
+    let aligned_to = |to: usize, start: usize, step: usize, batch: usize| {
+        [start, step].iter().chain(layout.batches.iter().map(|b| &b[batch])).all(|at| at.is_multiple_of(to))
     };
+    let aligned = |start, step, batch| aligned_to(4, start, step, batch);
     let by_rows = layout.b_column == 1 && layout.n.is_multiple_of(4) && aligned(layout.b_start, layout.b_depth, 2);
+    let long = b.dtype == DType::F32 && cx.caps.long_words() && cx.caps.subgroup_at_least(8);
     let segment = segment(cx, layout).filter(|_| by_rows);
     // Where k ends with a tile nothing has to watch for its end.
     let tile = match segment {
@@ -112,15 +115,27 @@ fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
         }
         _ => "product/right_scalars",
     };
-    let link = |shader| Kernel::new(shader).provider("product/operands").provider(left).provider(right);
+    let operands = |shader| Kernel::new(shader).provider("product/operands");
+    let link = |shader| operands(shader).provider(left).provider(right);
     let wide = |shader| link(shader).constant("DEPTH_FIRST", (layout.b_column != 1).into());
     let rows = layout.m.next_power_of_two();
     if let Some(columns) = segment {
-        let kernel = link("batch_mat_mul_parts").constant("ROWS", rows as u32);
+        let whole = layout.n.is_multiple_of(RUN) && layout.k.is_multiple_of(PART) && aligned_to(8, layout.b_start, layout.b_depth, 2);
+        let kernel = match long && whole {
+            true => operands("batch_mat_mul_parts").provider(left).provider("product/right_rows_long"),
+            false => link("batch_mat_mul_parts").provider("product/right_run"),
+        };
+        let kernel = kernel.constant("ROWS", rows as u32);
         let (across, parts) = (layout.n.div_ceil(columns), layout.k.div_ceil(PART));
         let iterations = (columns / RUN).max(parts);
         return Choice { kernel, across, down: parts, iterations, parts: Some((parts, columns)) };
     }
+    // Whether both operands can be loaded by eight depths.
+    let eights = || {
+        let Layout { k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = *layout;
+        let left = a_depth == 1 && aligned_to(8, a_start, a_row, 1);
+        long && k.is_multiple_of(8) && left && b_depth == 1 && aligned_to(8, b_start, b_column, 2)
+    };
     let choice = |kernel, rows, columns| {
         let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
         // The kernel for long depths takes 64 in two iterations.
@@ -129,6 +144,10 @@ fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
     match cx.caps.width {
         // Sixteen invocations share what would be too long for one.
         Width::Narrow if layout.k > LONG => choice(wide("batch_mat_mul_few").constant("ROWS", 1), 1, 64),
+        // Measured on lavapipe: 4096 x 4096 in 5.6 ms, where loads of quads take 9.7.
+        Width::Narrow if layout.m == 1 && layout.k.is_multiple_of(64) && eights() => {
+            choice(operands("batch_mat_vec"), 1, 32)
+        }
         // Measured on lavapipe, where a load costs as much as dozens of operations: 32 rows whose elements are loaded once for
         // all lanes run at twice the speed of 8. Without a subgroup every lane loads each row, and more rows bring less.
         Width::Narrow => {
@@ -141,6 +160,10 @@ fn choose(cx: &Lowering<'_>, layout: &Layout) -> Choice {
             // Eight columns a lane take a tenth to a fifth less time than four, if enough workgroups are left.
             let workgroups = layout.n.div_ceil(64) * layout.m.div_ceil(rows) * layout.count();
             let quads = if rows > 1 && layout.n > 32 && workgroups >= FEW { 2 } else { 1 };
+            // Half as many loads take a sixth off.
+            if quads == 2 && eights() {
+                return choice(operands("batch_mat_mul_eights").constant("ROWS", rows as u32), rows, 64);
+            }
             let kernel = link("batch_mat_mul_rows").constant("ROWS", rows as u32).constant("QUADS", quads as u32);
             choice(kernel.provider(if broadcast { "product/rows_broadcast" } else { "product/rows" }), rows, 32 * quads)
         }

@@ -95,11 +95,11 @@ fn narrow(op: &MatMul, cx: &Lowering<'_>, weight: &PackedWeight<'_>) -> Choice {
 /// The provider that loads a weight by pairs of groups in words of 64 bits, where the device has such words and the format such a
 /// provider. Rows of columns that are no whole pairs, and operands that no whole load begins at, are left to others.
 fn long_pairs(caps: &Caps, weight: &PackedWeight<'_>, columns: usize) -> Option<&'static str> {
-    const LOAD: u32 = 32;
-    if !caps.long || !caps.subgroup_at_least(8) || caps.storage_align < LOAD || !columns.is_multiple_of(2 * GROUP) {
+    if !caps.long_words() || !caps.subgroup_at_least(8) || !columns.is_multiple_of(2 * GROUP) {
         return None;
     }
     match weight.operand.dtype {
+        DType::F32 => Some("load/long/f32"),
         DType::Q4_0 => Some("load/long/q4_0"),
         DType::Q4_1 => Some("load/long/q4_1"),
         DType::Q4_K => Some("load/long/q4_k"),
