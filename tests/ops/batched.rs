@@ -125,7 +125,7 @@ fn batched_products_may_be_longer_than_loops() {
 fn few_rows_by_a_long_matrix_match() {
     let tail = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
     let mut cases = Vec::new();
-    let sizes = [(1, 2048, 1024), (2, 4100, 513), (3, 1044, 2054), (4, 16, 131_074), (1, 16_404, 128), (4, 20, 131_072)];
+    let sizes = [(1, 2048, 1024), (3, 1040, 288), (2, 4100, 513), (3, 1044, 2054), (4, 16, 131_074), (1, 16_404, 128), (4, 20, 131_072)];
     for (i, size @ (m, n, k)) in sizes.into_iter().enumerate() {
         // However the rows of a lie.
         let (op, [a, b]) = product(i % 2, &[], &[], size);
@@ -141,6 +141,24 @@ fn few_rows_by_a_long_matrix_match() {
     cases.push(Case::new("batches", op, vec![input(&a, 1), input(&b, 2)]));
     check(&cases);
     check_with(&cases[cases.len() - 1..], |c| c.max_grid = 7);
+}
+
+/// One row and columns of whole runs of 64 depths, and many rows and columns of whole eights, which narrow devices load in words of 64
+/// bits: tiles and one more, primes, several batches, tails.
+#[test]
+fn rows_by_columns_of_eights_match() {
+    let tail = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
+    let mut cases = Vec::new();
+    for size @ (m, n, _) in [(1, 1, 64), (1, 37, 192), (1, 257, 320), (9, 577, 40), (17, 131, 8), (97, 67, 24), (33, 260, 136)] {
+        let (op, [a, b]) = product(2, &[3], &[3], size);
+        cases.push(Case::new(format!("{size:?}"), op.clone(), vec![input(&a, 1), input(&b, 2)]));
+        let op = BatchMatMul { scale: -0.37, tail: tail.clone(), ..op };
+        let operands = vec![input(&a, 1), input(&b[1..], 2), dense(&[n], 3), input(&[3, m, n], 4)];
+        cases.push(Case::new(format!("tail {size:?}"), op, operands));
+    }
+    check(&cases);
+    check_with(&cases, |c| c.long = false);
+    check_with(&cases[..2], |c| c.max_grid = 2);
 }
 
 #[test]

@@ -135,18 +135,20 @@ fn every_operator_matches_the_reference() {
 
 /// Multiples of four are taken by quads: one, a run's end within an invocation's share, more than 16 workgroups of runs.
 #[test]
-fn quads_match_the_reference() {
+fn quads_and_eights_match_the_reference() {
     let sum = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(0));
     let mut cases = Vec::new();
-    for n in [4, 12, 256, 260, 4096 * 4, 4099 * 4, 9001 * 4] {
+    for n in [4, 8, 12, 256, 260, 4096 * 4, 4099 * 4, 4099 * 8, 9001 * 4] {
         for other in [&[n][..], &[1]] {
             let operands = vec![input(&[n], 1), input(other, 2)];
             cases.push(Case::new(format!("quads of {n} and {other:?}"), Elementwise::from(sum.clone()), operands));
         }
     }
     let ints = |n: usize| int_tensor((0..n as i64).map(|i| i * 7919 % 1000 - 500).collect(), &[n]);
-    cases.push(Case::new("quads of integers", Elementwise::from(sum), vec![ints(20), ints(20)]));
+    cases.push(Case::new("quads of integers", Elementwise::from(sum.clone()), vec![ints(20), ints(20)]));
+    cases.push(Case::new("eights of integers", Elementwise::from(sum), vec![ints(40), ints(40)]));
     check(&cases);
+    check_with(&cases, |c| c.long = false);
 }
 
 #[test]

@@ -167,6 +167,7 @@ fn products_by_pairs_of_groups_match_the_reference() {
     let gate = Expr::product(Expr::call(Function::Silu, Expr::operand(0)), Expr::operand(1));
     let mut cases = Vec::new();
     for (dtype, depths) in [
+        (DType::F32, [64, 192, 832]),
         (DType::Q4_0, [64, 320, 1536]),
         (DType::Q4_1, [64, 576, 4160]),
         (DType::Q8_0, [128, 192, 576]),
