@@ -155,6 +155,43 @@ def models():
         (folder / f"{name}.pb").write_bytes(helper.make_tensor("t", dtype, [len(numbers)], numbers).SerializeToString())
 
 
+def demands():
+    """Well-formed models, each of which demands what nobody can give: a node too much memory, too many parts, or no end."""
+    folder = OUT / "onnx" / "demands"
+    folder.mkdir(parents=True, exist_ok=True)
+    node, much = helper.make_node, 1 << 62
+    number = lambda name, values: numpy_helper.from_array(np.array(values, np.int64), name)
+    body = helper.make_graph(
+        [node("Identity", ["go"], ["on"]), node("Identity", ["v"], ["w"])],
+        "body",
+        [helper.make_tensor_value_info(n, t, []) for n, t in (("i", TensorProto.INT64), ("go", TensorProto.BOOL))] + [helper.make_tensor_value_info("v", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("on", TensorProto.BOOL, []), helper.make_tensor_value_info("w", TensorProto.FLOAT, None)],
+    )
+    row = helper.make_graph([node("Identity", ["r"], ["s"])], "row", [helper.make_tensor_value_info("r", TensorProto.FLOAT, None)], [helper.make_tensor_value_info("s", TensorProto.FLOAT, None)])
+    grams = {"mode": "TF", "min_gram_length": 1, "max_gram_length": 1, "max_skip_count": 0, "ngram_counts": [0], "pool_int64s": [1, 2]}
+    cases = {
+        "split": ([node("Split", ["x"], ["y", "z"], "demand", num_outputs=much)], []),
+        "depth_to_space": ([node("DepthToSpace", ["x"], ["y"], "demand", blocksize=1 << 32)], []),
+        "space_to_depth": ([node("SpaceToDepth", ["x"], ["y"], "demand", blocksize=1 << 32)], []),
+        "constant_of_shape": ([node("ConstantOfShape", ["n"], ["c"], "demand"), node("Add", ["x", "c"], ["y"])], [number("n", [1 << 35])]),
+        "one_hot": ([node("OneHot", ["n", "d", "v"], ["y"], "demand")], [number("n", [1]), number("d", 1 << 37), number("v", [0, 1])]),
+        "affine_grid": ([node("Reshape", ["x", "s"], ["t"]), node("AffineGrid", ["t", "n"], ["y"], "demand")], [number("s", [1, 2, 3]), number("n", [1, 1, 1 << 18, 1 << 18])]),
+        "resize": ([node("Resize", ["x", "", "", "n"], ["y"], "demand", keep_aspect_ratio_policy="not_smaller")], [number("n", [1, 1, 1, 1 << 34])]),
+        "loop": ([node("Loop", ["", "", "x"], ["y"], "demand", body=body)], []),
+        "scan": ([node("Scan", ["x"], ["y"], "demand", body=row, num_scan_inputs=1, scan_output_axes=[-9])], []),
+        "tf_idf": ([node("TfIdfVectorizer", ["n"], ["y"], "demand", ngram_indexes=[-1, 0], **grams)], [number("n", [1, 2])]),
+        "tf_idf_wide": ([node("TfIdfVectorizer", ["n"], ["y"], "demand", ngram_indexes=[0, 1 << 36], **grams)], [number("n", [1, 2])]),
+    }
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 2, 3])
+    for name, (nodes, constants) in cases.items():
+        outputs = [helper.make_tensor_value_info(o, TensorProto.UNDEFINED, None) for o in nodes[-1].output]
+        for output in outputs:
+            output.ClearField("type")
+        graph = helper.make_graph(nodes, name, [x], outputs, constants)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), folder / f"{name}.onnx")
+
+
 elements()
 arrays()
 models()
+demands()

@@ -2,7 +2,7 @@
 //
 //   a, b, out  batches of matrices: see product/operands.wgsl
 //
-// One workgroup: 32 * DOWN rows x 64 * ACROSS columns (see product/tiles.wgsl), 16 depths at a time through 12.4 KiB of workgroup
+// One workgroup: 32 * DOWN rows x 64 * ACROSS columns (see product/tiles.wgsl), 16 depths at a time through 12.25 KiB of workgroup
 // memory at most; the next are on their way from memory while these are multiplied. Each invocation carries quads of one or two
 // rows of a, and one of 64 * ACROSS a piece of 4 x 4 of b; DEPTH_FIRST says that neighbouring pieces of b lie along k.
 

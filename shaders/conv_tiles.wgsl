@@ -5,7 +5,7 @@
 //   out     [N, groups * filters, pixels] f32 (a provider stores it)
 //
 // One workgroup: 32 * DOWN filters x 64 * ACROSS outputs of one group of one image (see product/tiles.wgsl), 16 taps at a time
-// through 12.25 KiB of workgroup memory at most; the next are on their way from memory while these are multiplied. In which order
+// through 12.1 KiB of workgroup memory at most; the next are on their way from memory while these are multiplied. In which order
 // taps come is the provider's.
 
 struct Axis {

@@ -4,7 +4,7 @@
 //   weight  rows first .. first + rows of [N, columns], packed (group 1)
 //   out     [tokens, out_columns] f32 (a provider says what is stored of the sums)
 //
-// One workgroup: 128 weight rows x 32 * DOWN tokens (see product/tiles.wgsl), half a group of K (16) at a time through 12.25 KiB of
+// One workgroup: 128 weight rows x 32 * DOWN tokens (see product/tiles.wgsl), half a group of K (16) at a time through 12.1 KiB of
 // workgroup memory at most. Weights are decoded on their way in, a row by each invocation; the next half is on its way from
 // memory while this one is multiplied.
 

@@ -155,3 +155,19 @@ fn impossible_inputs_are_named() {
     assert!(refused(named("x", mislabelled)).contains("'x'"));
     assert!(matches!(Session::load(Path::new("/no/such.onnx"), &Device::Cpu), Err(Error::Io { .. })));
 }
+
+/// Files that ask for endless loops, terabytes, or parts without number (`scripts/make_format_vectors.py` makes them): an error that names
+/// the node, and no panic.
+#[test]
+fn what_nobody_can_give_is_refused() {
+    let mut files = 0;
+    for entry in std::fs::read_dir(model("demands")).unwrap() {
+        let path = entry.unwrap().path();
+        let inputs = named("x", floats(&[1, 1, 2, 3], vec![0.5; 6]));
+        let found = Session::load(&path, &Device::Cpu).and_then(|mut session| session.run(&inputs));
+        let error = found.expect_err(&path.display().to_string()).to_string();
+        assert!(error.contains("demand"), "{}: {error}", path.display());
+        files += 1;
+    }
+    assert!(files >= 11, "{files}");
+}

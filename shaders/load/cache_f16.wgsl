@@ -1,4 +1,4 @@
-// A paged cache of f16, two words a quad, as the operands at bindings 1 and 2.
+// A paged cache of f16, two words a quad.
 
 alias CacheQuad = vec2<u32>;
 

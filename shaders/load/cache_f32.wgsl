@@ -1,4 +1,4 @@
-// A paged cache of f32, one vec4 a quad, as the operands at bindings 1 and 2.
+// A paged cache of f32, one vec4 a quad.
 
 alias CacheQuad = vec4<f32>;
 

@@ -1,4 +1,4 @@
-// A paged cache of f16, four words for two neighbouring quads, as the operands at bindings 1 and 2.
+// A paged cache of f16, four words for two neighbouring quads.
 
 alias CachePair = vec4<u32>;
 

@@ -1,4 +1,4 @@
-// A paged cache of f32, two neighbouring quads as the columns of a matrix, as the operands at bindings 1 and 2.
+// A paged cache of f32, two neighbouring quads as the columns of a matrix.
 
 alias CachePair = mat2x4<f32>;
 

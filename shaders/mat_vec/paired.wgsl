@@ -1,4 +1,4 @@
-// The weight rows of a lane of mat_vec_rows where two neighbours make an output: two pairs of 16, 8 apart.
+// The weight rows of a lane of mat_vec_rows or mat_vec_pairs where two neighbours make an output: two pairs of 16, 8 apart.
 
 fn row_of(workgroup: u32, lane: u32, i: u32) -> u32 {
     return workgroup * 32u + (lane + i / 2u * 8u) * 2u + i % 2u;

@@ -1,4 +1,4 @@
-// The weight rows of a lane of mat_vec_rows where each makes an output: four of 32, 8 apart.
+// The weight rows of a lane of mat_vec_rows or mat_vec_pairs where each makes an output: four of 32, 8 apart.
 
 fn row_of(workgroup: u32, lane: u32, i: u32) -> u32 {
     return workgroup * 32u + lane + i * 8u;

@@ -1,4 +1,4 @@
-//! What a start took until the first result, and the device memory of a run: said in the same way by all commands that run a model.
+//! What a start took until the first result, and the device memory of a run: said in the same way by `run` and `infer`.
 
 use std::time::Instant;
 

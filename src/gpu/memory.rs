@@ -2,7 +2,7 @@
 //!
 //! Every buffer of a device comes from [`Gpu::buffer`] with its purpose, and leaves the account when the last handle of it goes; so a
 //! handle lives as long as anything that binds the buffer. Bytes that wgpu copies to bring them ([`Gpu::write`]) are staged until the
-//! device was waited for. All handles of one wgpu device share one account.
+//! device was waited for. All clones of one [`Gpu`] share one account.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,8 +1,9 @@
-//! The only place that speaks wgpu: it opens devices and executes plans, and decides nothing else.
+//! The only place that speaks wgpu: it opens devices, executes plans, and finds out which of the kernels that lowering offers are right and fastest.
 
 pub mod budget;
 pub mod check;
 mod device_tensor;
+mod devices;
 mod executable;
 mod launch;
 mod memory;
@@ -21,11 +22,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 pub use budget::{Allowance, Budget};
 pub use device_tensor::{DeviceTensor, Located};
-pub use executable::Started;
+pub use devices::{DeviceChoice, DeviceInfo, devices};
 pub use memory::{Memory, MemoryUse};
 pub use preparation::Preparation;
 pub use proving::Verdict;
@@ -35,50 +34,12 @@ pub use series::Series;
 pub use trial::{Fill, Trial};
 pub use weights::{Progress, WeightStore};
 
+use devices::{adapters, choose, cooperative, describe, described};
 use memory::{Buffer, Purpose};
 
 use crate::error::{Error, Result};
-use crate::kernel::caps::{Cooperative, Width};
 use crate::kernel::{Caps, Kernel};
 use crate::plan::Choices;
-
-/// Features that are used where an adapter has them. Timestamps cost nothing unless a profile asks for them.
-const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
-    .union(wgpu::Features::PIPELINE_CACHE)
-    .union(wgpu::Features::TIMESTAMP_QUERY)
-    .union(wgpu::Features::SHADER_F16)
-    .union(wgpu::Features::SHADER_INT64);
-
-/// What identifies a GPU device, for lists and choices.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DeviceInfo {
-    /// The number by which it can be asked for.
-    pub index: usize,
-    /// The adapter's name.
-    pub name: String,
-    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
-    pub kind: String,
-    /// `vulkan`, `metal`, `dx12`, `gl`.
-    pub backend: String,
-    /// The driver and its version.
-    pub driver: String,
-    /// Why plans cannot run on it, if they cannot.
-    pub refused: Option<String>,
-    /// Limits and features.
-    pub caps: Caps,
-}
-
-/// Which device to open.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum DeviceChoice {
-    /// The strongest: discrete before integrated before virtual before CPU.
-    #[default]
-    Best,
-    /// The one with that index in [`devices`].
-    Index(usize),
-    /// The first whose name contains the text, whatever its case.
-    Name(String),
-}
 
 /// How many objects a device was asked for since it was opened: what a steady state must not add to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,87 +77,6 @@ struct Inner {
     record: Option<Arc<Record>>,
 }
 
-/// All adapters that wgpu finds, in its order.
-pub fn devices() -> Vec<DeviceInfo> {
-    described(&adapters())
-}
-
-fn described(adapters: &[wgpu::Adapter]) -> Vec<DeviceInfo> {
-    adapters.iter().enumerate().map(|(i, a)| describe(i, &a.get_info(), &a.limits(), a.features())).collect()
-}
-
-/// OpenGL is looked at where nothing better is there, or where `WGPU_BACKEND` asks for it: it would only list the same
-/// devices again.
-fn adapters() -> Vec<wgpu::Adapter> {
-    let find = |backends| {
-        let descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
-        pollster::block_on(instance.enumerate_adapters(backends))
-    };
-    match wgpu::Backends::from_env() {
-        Some(backends) => find(backends),
-        None => Some(find(wgpu::Backends::PRIMARY)).filter(|found| !found.is_empty()).unwrap_or_else(|| find(wgpu::Backends::GL)),
-    }
-}
-
-fn describe(index: usize, info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> DeviceInfo {
-    let kind = match info.device_type {
-        wgpu::DeviceType::DiscreteGpu => "discrete",
-        wgpu::DeviceType::IntegratedGpu => "integrated",
-        wgpu::DeviceType::VirtualGpu => "virtual",
-        wgpu::DeviceType::Cpu => "cpu",
-        wgpu::DeviceType::Other => "other",
-    };
-    DeviceInfo {
-        index,
-        name: info.name.clone(),
-        kind: kind.into(),
-        backend: info.backend.to_string(),
-        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-        refused: refusal(limits),
-        caps: caps(info, limits, features),
-    }
-}
-
-/// What every plain kernel variant needs of a device.
-fn refusal(limits: &wgpu::Limits) -> Option<String> {
-    let need = [
-        ("storage buffers in a stage", limits.max_storage_buffers_per_shader_stage, 8),
-        ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, 16384),
-        ("invocations in a workgroup", limits.max_compute_invocations_per_workgroup, 256),
-        ("bind groups", limits.max_bind_groups, 3),
-    ];
-    need.iter()
-        .find(|(_, has, need)| has < need)
-        .map(|(what, has, need)| format!("it offers {has} {what} where {need} are needed"))
-}
-
-fn caps(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {
-    let subgroup = features.contains(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size));
-    Caps {
-        max_binding: limits.max_storage_buffer_binding_size,
-        max_buffer: limits.max_buffer_size,
-        storage_align: limits.min_storage_buffer_offset_alignment,
-        uniform_align: limits.min_uniform_buffer_offset_alignment,
-        max_grid: limits.max_compute_workgroups_per_dimension,
-        subgroup,
-        half: features.contains(wgpu::Features::SHADER_F16),
-        long: features.contains(wgpu::Features::SHADER_INT64),
-        cooperative: Cooperative::default(),
-        width: if info.device_type == wgpu::DeviceType::Cpu { Width::Narrow } else { Width::Wide },
-    }
-}
-
-/// The sizes of matrices that kernels can use, of those that an adapter lists.
-fn cooperative(listed: &[wgpu::CooperativeMatrixProperties]) -> Cooperative {
-    use wgpu::CooperativeScalarType::{F16, F32};
-    let has = |size: u32, ab_type| {
-        let fits = |p: &wgpu::CooperativeMatrixProperties| [p.m_size, p.n_size, p.k_size] == [size; 3];
-        listed.iter().any(|p| fits(p) && p.ab_type == ab_type && p.cr_type == F32)
-    };
-    Cooperative { half: [16, 8].into_iter().find(|n| has(*n, F16)), float: Some(8).filter(|n| has(*n, F32)) }
-}
-
 impl Gpu {
     /// Opens a device.
     ///
@@ -222,7 +102,7 @@ impl Gpu {
         let found = described(&adapters);
         let mut chosen = choose(choice, &found)?;
         let adapter = &adapters[chosen.index];
-        let mut features = WANTED;
+        let mut features = devices::WANTED;
         let mut token = wgpu::ExperimentalFeatures::disabled();
         if experimental && adapter.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
             chosen.caps.cooperative = cooperative(&adapter.cooperative_matrix_properties());
@@ -395,7 +275,7 @@ impl Gpu {
         Ok(())
     }
 
-    /// Copies parts of buffers to the host: `(buffer, offset, bytes)` each. For checks; runs read back through buffers
+    /// Copies parts of buffers to the host: `(buffer, offset, bytes)` each. Runs of plans read back through buffers
     /// that are made once.
     fn read(&self, parts: &[(&Buffer, u64, u64)]) -> Result<Vec<Vec<u8>>> {
         let total = parts.iter().map(|(_, _, n)| n.next_multiple_of(4)).sum();
@@ -446,37 +326,4 @@ impl Mapping {
             Err(_) => Err(gpu.error(format!("{what}: the device did not finish"))),
         }
     }
-}
-
-fn choose(choice: &DeviceChoice, found: &[DeviceInfo]) -> Result<DeviceInfo> {
-    let rank = |d: &DeviceInfo| {
-        let kind = ["discrete", "integrated", "virtual", "other", "cpu"].iter().position(|k| *k == d.kind);
-        (kind, d.backend == "gl", d.index)
-    };
-    let usable = || found.iter().filter(|d| d.refused.is_none());
-    let chosen = match choice {
-        DeviceChoice::Best => usable().min_by_key(|d| rank(d)),
-        DeviceChoice::Index(i) => usable().find(|d| d.index == *i),
-        DeviceChoice::Name(name) => {
-            let name = name.to_lowercase();
-            usable().filter(|d| d.name.to_lowercase().contains(&name)).min_by_key(|d| (d.backend == "gl", d.index))
-        }
-    };
-    chosen.cloned().ok_or_else(|| Error::NoDevice(no_device(choice, found)))
-}
-
-/// What was looked for, what there is, and what to do about it.
-fn no_device(choice: &DeviceChoice, found: &[DeviceInfo]) -> String {
-    let wanted = match choice {
-        DeviceChoice::Best => "no GPU device".to_owned(),
-        DeviceChoice::Index(i) => format!("no GPU device number {i}"),
-        DeviceChoice::Name(name) => format!("no GPU device whose name contains '{name}'"),
-    };
-    let mut text = format!("{wanted} was found through Vulkan, Metal, DX12 or OpenGL.");
-    for d in found {
-        let why = d.refused.as_ref().map_or(String::new(), |r| format!(", unusable: {r}"));
-        text += &format!("\n  {}: {} ({}, {}){why}", d.index, d.name, d.kind, d.backend);
-    }
-    text + "\nA software Vulkan driver serves where there is no GPU (Debian and Ubuntu: apt-get install libvulkan1 \
-            mesa-vulkan-drivers), and '--device cpu' runs the reference without any driver."
 }

@@ -128,6 +128,14 @@ impl Gpu {
         self.compile(&keys).map(|_| ())
     }
 
+    /// Drops the pipelines that nothing holds, once there are more than `most`: for those who try kernel after kernel.
+    pub(crate) fn trim_pipelines(&self, most: usize) {
+        let mut made = self.made();
+        if made.len() > most {
+            made.retain(|_, made| made.as_ref().is_err() || made.as_ref().is_ok_and(|pipeline| Arc::strong_count(pipeline) > 1));
+        }
+    }
+
     /// The error where a refused kernel is all that there is.
     pub(super) fn refused(&self, Refusal { kernel, reason }: &Refusal) -> Error {
         self.error(format!("compiling {kernel}: {reason}"))

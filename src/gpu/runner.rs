@@ -93,12 +93,10 @@ impl Runner {
     /// [`Error::Shape`] when the tensor does not fit; [`Error::Device`] when the device fails.
     pub(super) fn set_state(&mut self, state: usize, tensor: &Tensor) -> Result<()> {
         self.settle()?;
-        let bytes = tensor.to_device().map_err(|e| Error::Unsupported(e.to_string()))?;
+        let mut bytes = tensor.to_device()?.into_owned();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
         match self.storage.states.get(&state) {
-            Some(buffer) if buffer.size() >= bytes.len() as u64 => self.gpu.guard("setting a state", || {
-                self.gpu.0.queue.write_buffer(buffer, 0, &bytes);
-                Ok(())
-            }),
+            Some(buffer) if buffer.size() >= bytes.len() as u64 => self.gpu.write("setting a state", buffer, 0, &bytes),
             _ => Err(Error::shape("state", format!("value {state} holds no tensor {:?}", tensor.shape()))),
         }
     }

@@ -21,11 +21,6 @@ pub struct Series {
 }
 
 impl Gpu {
-    /// Whether shaders may calculate in f16.
-    pub fn has_f16(&self) -> bool {
-        self.0.device.features().contains(wgpu::Features::SHADER_F16)
-    }
-
     /// Makes buffers of so many bytes, and `dispatches` ready, whose resources are values: the buffers' numbers.
     ///
     /// # Errors

@@ -36,6 +36,9 @@ pub struct View {
     pub subgroups: bool,
     /// Whether kernels may compute in f16, where the device can.
     pub half: bool,
+    /// Whether kernels may compute in integers of 64 bits, where the device can.
+    #[serde(default)]
+    pub long: bool,
     /// Whether subgroups may multiply matrices together, where the device has such.
     pub matrices: bool,
 }
@@ -44,7 +47,8 @@ impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = if self.width == Width::Wide { "wide" } else { "narrow" };
         f.write_str(width)?;
-        let parts = [(self.subgroups, "subgroups"), (self.half, "f16"), (self.matrices, "matrices")];
+        let parts =
+            [(self.subgroups, "subgroups"), (self.half, "f16"), (self.long, "i64"), (self.matrices, "matrices")];
         parts.iter().filter(|(has, _)| *has).try_for_each(|(_, part)| write!(f, "+{part}"))
     }
 }
@@ -100,15 +104,15 @@ impl Caps {
     /// The views of the device, as itself first, then by how little they give up.
     pub fn views(&self) -> Vec<View> {
         let other = if self.width == Width::Wide { Width::Narrow } else { Width::Wide };
-        let has = [self.subgroup.is_some(), self.half, self.cooperative != Cooperative::default()];
+        let has = [self.subgroup.is_some(), self.half, self.long, self.cooperative != Cooperative::default()];
         let mut views = Vec::new();
         for width in [self.width, other] {
             // A bit for each part that is given up.
-            let mut given_up: Vec<u32> = (0..8).filter(|up: &u32| (0..3).all(|i| has[i] || up >> i & 1 == 0)).collect();
+            let mut given_up: Vec<u32> = (0..16).filter(|up: &u32| (0..4).all(|i| has[i] || up >> i & 1 == 0)).collect();
             given_up.sort_by_key(|up| (up.count_ones(), std::cmp::Reverse(*up)));
             let view = |up: u32| {
-                let [subgroups, half, matrices] = [0, 1, 2].map(|i| has[i] && up >> i & 1 == 0);
-                View { width, subgroups, half, matrices }
+                let [subgroups, half, long, matrices] = [0, 1, 2, 3].map(|i| has[i] && up >> i & 1 == 0);
+                View { width, subgroups, half, long, matrices }
             };
             views.extend(given_up.into_iter().map(view));
         }
@@ -119,7 +123,8 @@ impl Caps {
     pub fn seen_as(&self, view: View) -> Caps {
         let cooperative = if view.matrices { self.cooperative } else { Cooperative::default() };
         let subgroup = self.subgroup.filter(|_| view.subgroups);
-        Caps { width: view.width, subgroup, half: self.half && view.half, cooperative, ..self.clone() }
+        let (half, long) = (self.half && view.half, self.long && view.long);
+        Caps { width: view.width, subgroup, half, long, cooperative, ..self.clone() }
     }
 
     /// Whether shaders may take any operand by four words of 64 bits at once.

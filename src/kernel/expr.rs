@@ -1,7 +1,7 @@
 //! Scalar expressions: what an elementwise op computes and what a kernel's fused tail applies before it stores.
 //!
-//! One expression serves three readers: the CPU reference evaluates it, the linker prints it as WGSL, the planner
-//! composes it when it fuses.
+//! One expression serves four readers: the CPU reference evaluates it, the linker prints it as WGSL, the planner
+//! composes it when it fuses, and tolerances bound its error.
 
 use std::fmt;
 

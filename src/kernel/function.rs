@@ -62,6 +62,7 @@ impl From<f32> for Scalar {
     }
 }
 
+// Clamped to the largest f32 below 2^31, beyond which a conversion to i32 means nothing in WGSL.
 fn truncate(x: f32) -> i64 {
     (x as i64).clamp(i32::MIN.into(), 2147483520)
 }

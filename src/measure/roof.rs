@@ -220,7 +220,7 @@ pub fn measure(gpu: &Gpu, effort: &Effort, progress: Progress<'_>) -> Result<Roo
     next();
     let f32_flops = rate(multiply_add("roof/f32", rounds, groups), 2)?;
     next();
-    let f16_flops = gpu.has_f16().then(|| rate(multiply_add("roof/f16", rounds, groups), 2)).transpose()?;
+    let f16_flops = caps.half.then(|| rate(multiply_add("roof/f16", rounds, groups), 2)).transpose()?;
     next();
     let int8_ops = rate(dot(rounds, groups), 8)?;
     next();

@@ -14,7 +14,7 @@ use crate::shape::Dim;
 use crate::tensor::Weight;
 
 /// Contexts beyond this are cut, so that a file's claim cannot make the rotary table large: with the largest head it
-/// stays below 64 MiB.
+/// takes about 64 MiB.
 const MOST_CONTEXT: usize = 1 << 20;
 
 /// Elements of the largest head that attention kernels take.

@@ -12,7 +12,7 @@ use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::Tensor;
 
 /// Elements of a constant that is computed while a model is traced, at most.
-const MOST_FOLDED: usize = 1 << 28;
+pub const MOST_FOLDED: usize = 1 << 28;
 
 /// Why tracing a node ends early.
 #[derive(Debug)]

@@ -14,6 +14,9 @@ use crate::formats::onnx::{Attribute, Graph, Node};
 use crate::ops::Concat;
 use crate::tensor::Tensor;
 
+/// Most iterations of a loop: each is traced anew.
+const MOST_ITERATIONS: usize = 1 << 16;
+
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -155,6 +158,14 @@ fn enter_loop(frames: &mut Frames, tracer: &mut Tracer, node: &Node, inputs: Vec
     Ok(())
 }
 
+/// Refuses a loop that goes on and on: every iteration is traced, and its nodes are kept.
+fn within(node: &Node, iterations: usize) -> Traced<()> {
+    match iterations {
+        0..=MOST_ITERATIONS => Ok(()),
+        _ => Err(Stop::Error(Error::Unsupported(format!("more than {MOST_ITERATIONS} iterations, in {}", node.label())))),
+    }
+}
+
 fn iteration_scope(graph: &Graph, state: &Loop, carried: Vec<Value>) -> Traced<BTreeMap<String, Value>> {
     let mut scope = initializers(graph);
     let number = Value::known(ElementType::Int64, Tensor::i64(&[], vec![state.iteration])?, false);
@@ -240,6 +251,7 @@ fn finish(frames: &mut Frames, tracer: &mut Tracer) -> Traced<()> {
             let carried = results.by_ref().take(state.carried).map(passing).collect::<Traced<Vec<_>>>()?;
             state.scans.iter_mut().zip(results).for_each(|(scan, value)| scan.push(value));
             state.iteration += 1;
+            within(&node, state.iteration as usize)?;
             frames.0.pop();
             if !condition || state.trips.is_some_and(|n| state.iteration >= n) {
                 return leave_loop(frames, tracer, &node, &graph, state, carried);
@@ -286,6 +298,7 @@ fn enter_scan(frames: &mut Frames, tracer: &mut Tracer, node: &Node, inputs: Vec
         walked.push((value.clone(), axis, backwards.get(i).is_some_and(|d| *d != 0)));
     }
     let length = walked.iter().map(|(v, axis, _)| v.shape[*axis]).min().unwrap_or(0);
+    within(node, length)?;
     let (axes, backwards) = (list("scan_output_axes"), list("scan_output_directions"));
     let outputs: Vec<(i64, bool)> =
         (0..outputs).map(|i| (axes.get(i).copied().unwrap_or(0), backwards.get(i).is_some_and(|d| *d != 0))).collect();
@@ -305,10 +318,13 @@ fn go_on_scanning(
     if state.step == state.length {
         let mut results = states;
         for (i, (scan, (axis, backwards))) in state.scans.iter().zip(&state.outputs).enumerate() {
-            let rank = scan.first().map_or(1, |v| v.rank() + 1) as i64;
-            let axis = usize::try_from(if *axis < 0 { axis + rank } else { *axis }).unwrap_or(0);
             results.push(match scan.first() {
-                Some(_) => stack(tracer, scan, axis, *backwards)?,
+                Some(first) => {
+                    let rank = first.rank() as i64 + 1;
+                    let at = usize::try_from(if *axis < 0 { axis + rank } else { *axis }).ok().filter(|a| (*a as i64) < rank);
+                    let refuse = || Stop::Error(Error::shape(node.label(), format!("the scan axis {axis} of a result does not exist")));
+                    stack(tracer, scan, at.ok_or_else(refuse)?, *backwards)?
+                }
                 None => no_iterations(&graph, state.states + i)?,
             });
         }

@@ -78,7 +78,7 @@ impl Rule for ArgReduce {
         let kernel = kernel.constant("LARGEST", self.largest.into()).constant("LAST", self.last.into());
         // The key of NaN is at the end that wins.
         let kernel = kernel.constant("NAN_KEY", if self.largest { u32::MAX } else { 0 });
-        let (kernel, grid) = columns.share(kernel, cx.caps)?;
+        let (kernel, grid) = columns.share(kernel, cx)?;
         cx.emit(Dispatch::new(kernel, columns.params(), grid).read(x.value).write(out.value));
         Ok(())
     }

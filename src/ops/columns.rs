@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::Lowering;
 use super::lowering::NARROW_ITERATIONS;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
-use crate::kernel::{Caps, Kernel, linear_grid};
+use crate::kernel::{Kernel, linear_grid};
 use crate::shape::TensorType;
 
 /// Columns of `len` elements that are `stride` apart. Blocks of `stride` columns lie side by side.
@@ -68,8 +69,8 @@ impl Columns {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for columns too long for the loops of a narrow device.
-    pub fn share(&self, kernel: Kernel, caps: &Caps) -> Result<(Kernel, [u32; 3])> {
-        let (columns, slices) = match caps.width {
+    pub fn share(&self, kernel: Kernel, cx: &Lowering<'_>) -> Result<(Kernel, [u32; 3])> {
+        let (columns, slices) = match cx.caps.width {
             Width::Wide => {
                 let side = self.stride.min(64).next_power_of_two();
                 let slices = self.len.div_ceil(4).min(256).next_power_of_two().min(256 / side);
@@ -84,8 +85,9 @@ impl Columns {
         if slices > 256 {
             return Err(Error::Unsupported(format!("a line of {} elements on a narrow device", self.len)));
         }
+        cx.check_iterations(self.len.div_ceil(slices))?;
         let kernel = kernel.constant("COLUMNS", columns as u32).constant("SLICES", slices as u32);
-        Ok((kernel.constant("LANES", (columns * slices) as u32), linear_grid(self.count.div_ceil(columns), caps)))
+        Ok((kernel.constant("LANES", (columns * slices) as u32), linear_grid(self.count.div_ceil(columns), cx.caps)))
     }
 }
 

@@ -83,7 +83,7 @@ impl Rule for Cumulative {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, out) = (&cx.inputs[0], &cx.outputs[0]);
         let columns = Columns::along(&x.shape, self.axis..self.axis + 1);
-        let (kernel, grid) = columns.share(self.kind.link(Kernel::new("cumulative"), x.dtype), cx.caps)?;
+        let (kernel, grid) = columns.share(self.kind.link(Kernel::new("cumulative"), x.dtype), cx)?;
         let kernel = kernel.constant("EXCLUSIVE", self.exclusive.into()).constant("REVERSE", self.reverse.into());
         cx.emit(Dispatch::new(kernel, columns.params(), grid).read(x.value).write(out.value));
         Ok(())

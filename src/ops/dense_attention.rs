@@ -3,7 +3,7 @@
 use super::elementwise::collapse;
 use super::indexing::dims;
 use super::lowering::NARROW_ITERATIONS;
-use super::{BatchMatMul, Elementwise, Input, Lowering, ROUNDING, Rule, Softmax, Strided, Tolerance, kind, sum_error};
+use super::{BatchMatMul, Elementwise, Input, Lowering, ROUNDING, Rule, Softmax, Strided, Tolerance, kind, sum_error, tail};
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
 use crate::kernel::expr::Kind;
@@ -233,11 +233,8 @@ impl Rule for DenseAttention {
             .constant("RANK", layout.dims.len() as u32)
             .tail(Tail { expr: self.score.clone(), operands, given: vec![Kind::Float] });
         let [q, k, v] = [0, 1, 2].map(|i| cx.inputs[i].value);
-        let mut dispatch = Dispatch::new(kernel, params, linear_grid(down * batches, cx.caps)).read(q).read(k).read(v);
-        dispatch = dispatch.write(out.value);
-        for mask in &cx.inputs[3..] {
-            dispatch = dispatch.tail_operand(mask.value);
-        }
+        let dispatch = Dispatch::new(kernel, params, linear_grid(down * batches, cx.caps)).read(q).read(k).read(v);
+        let dispatch = tail::bind(dispatch.write(out.value), &cx.inputs[3..]);
         cx.emit(dispatch);
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{Input, Lowering, Rule, Strided, Tolerance, kind, kind_of};
+use super::lowering::BUSY;
+use super::{Input, Lowering, Rule, Strided, Tolerance, kind, kind_of, tail};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
@@ -184,12 +185,11 @@ impl Elementwise {
         operands.iter_mut().filter(|o| o.access == Access::Element).for_each(|o| o.access = access);
         let count = elements / together;
         // Enough workgroups to keep a narrow device busy. On a GPU neighbours share lines.
-        let run = if narrow { count.div_ceil(16 * LINEAR_WORKGROUP as usize).clamp(1, run) } else { 1 };
-        let tail = Tail { expr: self.expr.clone(), operands, given: Vec::new() };
-        let kernel = Kernel::new(shader).tail(tail);
+        let run = if narrow { count.div_ceil(BUSY * LINEAR_WORKGROUP as usize).clamp(1, run) } else { 1 };
+        let kernel = Kernel::new(shader).tail(Tail { expr: self.expr.clone(), operands, given: Vec::new() });
         let grid = linear_grid(count.div_ceil(run * LINEAR_WORKGROUP as usize), cx.caps);
         let dispatch = Dispatch::new(kernel, vec![count as u32, run as u32], grid).write(cx.outputs[0].value);
-        cx.emit(cx.inputs.iter().fold(dispatch, |d, input| d.tail_operand(input.value)));
+        cx.emit(tail::bind(dispatch, cx.inputs));
     }
 }
 
@@ -271,11 +271,8 @@ impl Rule for Elementwise {
         let mut params = vec![out.len() as u32, 0, 0, 0];
         params.extend(words.iter().map(|w| *w as u32));
         let grid = linear_grid(out.len().div_ceil(LINEAR_WORKGROUP as usize), cx.caps);
-        let mut dispatch = Dispatch::new(kernel, params, grid).write(out.value);
-        for input in cx.inputs {
-            dispatch = dispatch.tail_operand(input.value);
-        }
-        cx.emit(dispatch);
+        let dispatch = Dispatch::new(kernel, params, grid).write(out.value);
+        cx.emit(tail::bind(dispatch, cx.inputs));
         Ok(())
     }
 

@@ -32,7 +32,7 @@ impl Rule for Embed {
         Ok(vec![Tensor::f32(&[tokens.len(), d], out)?])
     }
 
-    /// The same product of the same numbers, in a device's rounding: a unit in the last place of the largest term.
+    /// The same product of the same numbers, in a device's rounding.
     fn tolerance(&self, _: &[Input], outputs: &[Tensor]) -> Result<Vec<Tolerance>> {
         Ok(vec![dequantisation_tolerance(outputs[0].as_f32()?, outputs[0].columns())])
     }

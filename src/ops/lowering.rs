@@ -12,6 +12,12 @@ use crate::quant::Format;
 /// an invocation's iterations of all its loops reach 65535 (its constant `LP_MAX_TGSI_LOOP_ITERATIONS`).
 pub const NARROW_ITERATIONS: usize = 16384;
 
+/// Workgroups that keep a narrow device busy.
+pub const BUSY: usize = 16;
+
+/// Workgroups below which the cores of a narrow device may lack work: smaller tiles are taken then.
+pub const FEW: usize = 8;
+
 /// An operand with its shape resolved.
 #[derive(Clone, Debug)]
 pub struct Operand {

@@ -1,7 +1,8 @@
 //! Every op: its shape rule, its CPU reference, the error a device may have, and its lowering to kernels.
 //!
-//! An op has one home: `src/ops/<op>.rs`, its shaders (whose names begin with the op's, but for `mat_vec*`) and one line of the `ops!` list below. The reference
-//! is the definition: written to be read, accumulating in f32 one after another, in f64 where f32 would drift; kernels are tested against it.
+//! An op has one home: `src/ops/<op>.rs`, its shaders (whose names begin with the op's, but for `mat_vec*` and those that ops share) and one
+//! line of the `ops!` list below. The reference is the definition: written to be read, accumulating in f32 one after another, in f64 where
+//! f32 would drift; kernels are tested against it.
 
 mod arg_max;
 mod arg_reduce;

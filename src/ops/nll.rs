@@ -1,5 +1,6 @@
 //! Negative log-likelihood of a target under the softmax of a row.
 
+use super::softmax::largest_and_total;
 use super::{Input, Lowering, Rule, Tolerance, expect, operands, sum_error};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -28,9 +29,7 @@ impl Rule for Nll {
         let out = rows.map(|(row, target)| {
             let target =
                 row.get(*target as usize).ok_or_else(|| Error::shape("Nll", format!("target {target} of {:?}", x.shape())))?;
-            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            // Summed in f64: f32 would drift, since each of many thousand terms of one sign is rounded to the sum's unit.
-            let total = row.iter().fold(0.0f64, |s, v| s + f64::from((v - largest).exp()));
+            let (largest, total) = largest_and_total(row);
             Ok(total.ln() as f32 + (largest - target))
         });
         Ok(vec![Tensor::f32(&[targets.len()], out.collect::<Result<_>>()?)?])

@@ -65,7 +65,7 @@ impl Rule for Reduce {
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let (x, out) = (&cx.inputs[0], &cx.outputs[0]);
         let columns = Columns::along(&x.shape, self.axes.clone());
-        let (kernel, grid) = columns.share(self.kind.link(Kernel::new("reduce"), x.dtype), cx.caps)?;
+        let (kernel, grid) = columns.share(self.kind.link(Kernel::new("reduce"), x.dtype), cx)?;
         cx.emit(Dispatch::new(kernel, columns.params(), grid).read(x.value).write(out.value));
         Ok(())
     }

@@ -4,6 +4,9 @@
 
 use crate::error::{Error, Result};
 
+/// Most taps of an axis, which are made on the host.
+const MOST_TAPS: usize = 1 << 28;
+
 /// How the elements around a point become one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mode {
@@ -72,7 +75,7 @@ pub struct Taps {
 /// `exclude_outside` places beyond the axis, else the same as the nearest inside, get no weight.
 ///
 /// # Errors
-/// [`Error::Request`] when the scale is not a positive number that goes with the lengths.
+/// [`Error::Request`] when the scale is not a positive number that goes with the lengths, or needs too many taps.
 pub fn taps(
     mode: Mode,
     coordinate: Coordinate,
@@ -87,6 +90,9 @@ pub fn taps(
     let most = input.saturating_add(1).saturating_mul(4);
     if !(scale.is_finite() && scale > 0.0) || filter.reach > most || input == 0 {
         return Err(Error::Request(format!("an axis of {input} places cannot be resized to {output} by a scale of {scale}")));
+    }
+    if filter.count().checked_mul(output).is_none_or(|n| n > MOST_TAPS) {
+        return Err(Error::Request(format!("an axis of {input} places, resized to {output}, needs {} taps for each", filter.count())));
     }
     let axis = Axis { input, output, scale };
     let mut taps = Taps { count: filter.count(), index: Vec::new(), weight: Vec::new() };

@@ -9,8 +9,8 @@ use crate::kernel::{Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::shape::{Dim, Shape, TensorType};
 use crate::tensor::Tensor;
 
-/// Most samples of a bin along one dimension: data must not choose how long a kernel runs, and the square of this is what a
-/// narrow device loops ([`NARROW_ITERATIONS`](super::lowering::NARROW_ITERATIONS)).
+/// Most samples of a bin along one dimension: data must not choose how long a kernel runs, and an invocation's loops end
+/// early on llvmpipe from 65535 iterations on (see [`NARROW_ITERATIONS`](super::lowering::NARROW_ITERATIONS)), of which the square of this is most.
 const MOST_SAMPLES: usize = 240;
 
 /// What the samples of a bin become.

@@ -13,7 +13,7 @@ use crate::tensor::{Data, Tensor};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
     /// It takes the element's place.
-    None,
+    Replace,
     /// It is added.
     Add,
     /// The element is multiplied by it.
@@ -27,7 +27,7 @@ pub enum Update {
 impl Update {
     fn operator(self) -> Option<Operator> {
         match self {
-            Update::None => None,
+            Update::Replace => None,
             Update::Add => Some(Operator::Add),
             Update::Mul => Some(Operator::Mul),
             Update::Max => Some(Operator::Max),
@@ -71,7 +71,7 @@ impl Update {
     /// What is promised of extreme numbers; products of many factors leave the normal ones on their way.
     pub(super) fn extremes(self) -> Extremes {
         match self {
-            Update::None | Update::Max | Update::Min => Extremes::Kept,
+            Update::Replace | Update::Max | Update::Min => Extremes::Kept,
             Update::Add => Extremes::Poisoned,
             Update::Mul => Extremes::Unspecified,
         }
@@ -81,7 +81,7 @@ impl Update {
     /// what is too small for a normal number as 0, wherever they compute.
     pub(super) fn tolerance(self, out: &Tensor) -> Tolerance {
         match (self, out.dtype()) {
-            (Update::None, _) | (_, DType::I64) => Tolerance::Exact,
+            (Update::Replace, _) | (_, DType::I64) => Tolerance::Exact,
             _ => Tolerance::Absolute(vec![f32::MIN_POSITIVE; out.len()]),
         }
     }

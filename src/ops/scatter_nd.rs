@@ -57,7 +57,7 @@ impl Rule for ScatterNd {
     /// element of the slices.
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {
         let ([data, indices, updates], out) = (operands("ScatterNd", cx.inputs.iter().collect())?, &cx.outputs[0]);
-        if self.reduction == Update::None {
+        if self.reduction == Update::Replace {
             replace(data, indices, updates, out, cx.caps).into_iter().for_each(|d| cx.emit(d));
             return Ok(());
         }
@@ -74,7 +74,7 @@ impl Rule for ScatterNd {
         let k = inputs[1].last().copied().unwrap_or(1);
         let tuples = product(&inputs[1]) / k.max(1);
         let walk = match self.reduction {
-            Update::None => 4 * (k * tuples) as u64,
+            Update::Replace => 4 * (k * tuples) as u64,
             _ => walk_flops(product(&inputs[0][k.min(inputs[0].len())..]), tuples, 4 + 4 * k),
         };
         4 * product(&outputs[0]) as u64 + walk

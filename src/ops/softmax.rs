@@ -16,7 +16,7 @@ pub struct Softmax {
 }
 
 /// The row's greatest, and the sum of all `e^(x - greatest)`.
-fn largest_and_total(row: &[f32]) -> (f32, f64) {
+pub(super) fn largest_and_total(row: &[f32]) -> (f32, f64) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     // Summed in f64: f32 would drift, since each of many thousand terms of one sign is rounded to the sum's unit.
     (largest, row.iter().fold(0.0f64, |s, v| s + f64::from((v - largest).exp())))

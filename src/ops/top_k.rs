@@ -83,7 +83,7 @@ pub(super) fn lower(cx: &mut Lowering<'_>, columns: &Columns, k: usize, kernel: 
     let depth = places.ilog2() as usize;
     let work = 6 * columns.len + places / 2 * depth * (depth + 1) / 2;
     let (narrow, most) = (cx.caps.width == Width::Narrow, 3 * NARROW_ITERATIONS);
-    if narrow && work / 256 > most {
+    if cx.short_loops && work / 256 > most {
         return Err(Error::Unsupported(format!("{k} of a line of {} elements in order on a narrow device", columns.len)));
     }
     // By reasoning: the more there is to sort, the more lanes are worth their barriers.

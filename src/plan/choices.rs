@@ -10,6 +10,9 @@ use crate::kernel::{Caps, Dispatch, Kernel};
 use crate::ops::lowering::Scratch;
 use crate::ops::{Lowering, Op, Operand};
 
+/// Where the scratch values of a node by itself are numbered from: no value of a plan has as high a number.
+pub const FIRST_SCRATCH: usize = usize::MAX / 2;
+
 /// Which kernels a device gets wrong, and under which view of it a node runs fastest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -71,7 +74,7 @@ impl Problem<'_> {
     pub fn lowerings(&self, device: &Caps) -> (UnderViews<Lowered>, UnderViews<Error>) {
         let (mut found, mut refused) = (UnderViews::<Lowered>::new(), UnderViews::new());
         for view in device.views() {
-            match self.lower(device, &device.seen_as(view), usize::MAX / 2) {
+            match self.lower(device, &device.seen_as(view), FIRST_SCRATCH) {
                 Ok(lowered) if found.iter().all(|(_, other)| other.kernels() != lowered.kernels()) => found.push((view, lowered)),
                 Ok(_) => {}
                 Err(e) => refused.push((view, e)),
@@ -122,7 +125,7 @@ impl Choices {
         }
         let own = problem.lower(device, device, next)?;
         let Some(reason) = self.fault(&own) else { return Ok(own) };
-        let wrong = || Error::Check(format!("every kernel for it gives wrong results on this device; of the first: {reason}"));
+        let wrong = || Error::Check(format!("every kernel for it is wrong or refused on this device; of the first: {reason}"));
         let sound = |(_, lowered): &(View, Lowered)| self.fault(lowered).is_none();
         let (view, _) = problem.candidates(device).into_iter().find(sound).ok_or_else(wrong)?;
         problem.lower(device, &device.seen_as(view), next)

@@ -77,7 +77,7 @@ impl Tensor {
     /// A tensor from little-endian bytes as a device holds them: integers in 32 bits.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the bytes do not fill the shape.
+    /// [`Error::Shape`] when the bytes do not fill the shape; [`Error::Unsupported`] for types that no device holds.
     pub fn from_device(dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Self> {
         let words = |size: usize| bytes.chunks_exact(size);
         let data = match dtype {

@@ -206,8 +206,8 @@ impl Weight {
         self.row_bytes(0..self.rows())
     }
 
-    /// The file's bytes of some rows, copied where they lie in several places.
-    pub fn row_bytes(&self, rows: Range<usize>) -> Cow<'_, [u8]> {
+    /// The file's bytes of some of its rows, copied where they lie in several places.
+    pub(crate) fn row_bytes(&self, rows: Range<usize>) -> Cow<'_, [u8]> {
         let stride = self.dtype.row_bytes(self.columns()).unwrap_or(0);
         if let [part] = &self.parts[..]
             && !part.transposed

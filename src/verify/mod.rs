@@ -94,6 +94,9 @@ pub struct Verification {
 /// Tasks whose pipelines are made at a time: that takes most of the time, and all cores can do it.
 const AHEAD: usize = 32;
 
+/// Pipelines that are kept for further tasks: one of an unrolled kernel takes a MiB or two on drivers that run shaders on a CPU.
+const KEPT: usize = 256;
+
 /// A verification under way.
 struct Run<'a> {
     gpu: &'a Gpu,
@@ -130,6 +133,7 @@ pub fn verify(gpu: &Gpu, extent: Extent, progress: &mut dyn FnMut(usize, usize))
             run.take(task)?;
             done += task.views.len();
         }
+        gpu.trim_pipelines(KEPT);
     }
     record.save();
     let choices = record.choices();

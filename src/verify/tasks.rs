@@ -9,7 +9,7 @@ use crate::gpu::Fill;
 use crate::graph::Graph;
 use crate::kernel::caps::View;
 use crate::kernel::{Caps, Extremes};
-use crate::plan::choices::{Lowered, Problem};
+use crate::plan::choices::{FIRST_SCRATCH, Lowered, Problem};
 use crate::plan::{self, Plan};
 use crate::quant::Format;
 use crate::shape::Symbols;
@@ -122,7 +122,7 @@ pub fn fewest(graphs: &[Graph], caps: &Caps) -> Result<Vec<Task>> {
     for (i, graph) in graphs.iter().enumerate() {
         for problem in plan::problems(graph, &Symbols::new(), caps)? {
             let found = (poverty(&problem) / 2, problem.flops(), i);
-            for dispatch in problem.lower(caps, caps, usize::MAX / 2)?.dispatches {
+            for dispatch in problem.lower(caps, caps, FIRST_SCRATCH)?.dispatches {
                 let known = least.entry(format!("{} {:?}", dispatch.kernel.shader, dispatch.kernel.providers)).or_insert(found);
                 *known = (*known).min(found);
             }

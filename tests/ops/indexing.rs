@@ -16,7 +16,7 @@ use wavelane::tensor::{Tensor, Weight};
 use crate::harness::{Case, Operand, check, check_with, devices, families, input};
 use crate::random::Numbers;
 
-const REDUCTIONS: [Update; 5] = [Update::None, Update::Add, Update::Mul, Update::Max, Update::Min];
+const REDUCTIONS: [Update; 5] = [Update::Replace, Update::Add, Update::Mul, Update::Max, Update::Min];
 
 /// Integers of -n .. n: the indices of n places, counted from either end.
 fn indices(shape: &[usize], n: usize, seed: u64) -> Operand {

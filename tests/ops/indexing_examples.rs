@@ -49,7 +49,7 @@ fn scatters() {
     let elements = |axis, reduction, indices: Tensor, updates: Tensor| {
         reference(ScatterElements { axis, reduction }, &[range(&[2, 3]), indices, updates]).unwrap()
     };
-    let none = elements(0, Update::None, ints(&[1, 2], &[1, 0]), ints(&[1, 2], &[7, 8]));
+    let none = elements(0, Update::Replace, ints(&[1, 2], &[1, 0]), ints(&[1, 2], &[7, 8]));
     assert_eq!(none, ints(&[2, 3], &[0, 8, 2, 7, 4, 5]));
     for (reduction, first) in
         [(Update::Add, [20, 1, 82]), (Update::Mul, [0, 1, 24000]), (Update::Max, [20, 1, 40]), (Update::Min, [0, 1, 2])]
@@ -59,7 +59,7 @@ fn scatters() {
     }
     let data = ints(&[4, 2], &[1, 2, 3, 4, 5, 6, 7, 8]);
     for (reduction, expected) in [
-        (Update::None, [5, 6, 3, 4, 5, 6, 1, 2]),
+        (Update::Replace, [5, 6, 3, 4, 5, 6, 1, 2]),
         (Update::Add, [9, 12, 3, 4, 5, 6, 8, 10]),
         (Update::Mul, [15, 48, 3, 4, 5, 6, 7, 16]),
         (Update::Max, [5, 6, 3, 4, 5, 6, 7, 8]),
@@ -90,7 +90,7 @@ fn references_take_tensors_without_elements() {
     assert_eq!(reference(GatherElements { axis: 0 }, &[range(&[3, 2]), none(&[0, 2])]).unwrap(), none(&[0, 2]));
     assert_eq!(reference(GatherNd { batch_dims: 0 }, &[range(&[3, 2]), none(&[0, 1])]).unwrap(), none(&[0, 2]));
     assert_eq!(reference(GatherNd { batch_dims: 1 }, &[none(&[0, 2]), none(&[0, 3, 1])]).unwrap(), none(&[0, 3]));
-    for reduction in [Update::None, Update::Add] {
+    for reduction in [Update::Replace, Update::Add] {
         let elements = ScatterElements { axis: 0, reduction };
         assert_eq!(reference(elements, &[range(&[3]), none(&[0]), none(&[0])]).unwrap(), range(&[3]));
         assert_eq!(reference(ScatterNd { reduction }, &[range(&[3]), none(&[0, 1]), none(&[0])]).unwrap(), range(&[3]));
@@ -137,7 +137,7 @@ fn shapes_that_do_not_go_together_are_refused() {
     refused(GatherNd { batch_dims: 1 }.into(), &[(f, &[2, 3]), (i, &[3, 1])]);
     refused(GatherNd { batch_dims: 1 }.into(), &[(f, &[2, 3]), (i, &[2])]);
     refused(GatherNd { batch_dims: usize::MAX }.into(), &[(f, &[2, 3]), (i, &[2, 1])]);
-    let reduction = Update::None;
+    let reduction = Update::Replace;
     refused(ScatterElements { axis: 0, reduction }.into(), &[(f, &[2]), (i, &[3]), (f, &[2])]);
     refused(ScatterElements { axis: 0, reduction }.into(), &[(f, &[2]), (i, &[3]), (i, &[3])]);
     refused(ScatterNd { reduction }.into(), &[(f, &[2, 3]), (i, &[1, 1]), (f, &[1, 2])]);

@@ -8,7 +8,7 @@ use crate::ops::*;
 
 use super::support::one;
 
-const REDUCTIONS: [Update; 5] = [Update::None, Update::Add, Update::Mul, Update::Max, Update::Min];
+const REDUCTIONS: [Update; 5] = [Update::Replace, Update::Add, Update::Mul, Update::Max, Update::Min];
 
 pub fn graphs() -> Vec<Graph> {
     let mut graphs = Vec::new();

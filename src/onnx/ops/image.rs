@@ -72,7 +72,8 @@ fn from_sizes(cx: &Context, x: &Value, axes: &[usize], list: &[i64]) -> Traced<V
     };
     if let Some(scale) = common {
         scales = vec![scale; axes.len()];
-        lengths = axes.iter().map(|d| (scale * x.shape[*d] as f64 + 0.5).floor() as usize).collect();
+        let common: Vec<i64> = axes.iter().map(|d| (scale * x.shape[*d] as f64 + 0.5).floor() as i64).collect();
+        lengths = super::shape::sizes(cx, &common)?;
     }
     Ok(axes.iter().zip(lengths).zip(scales).map(|((axis, length), scale)| Plan { axis: *axis, length, scale }).collect())
 }
@@ -102,6 +103,8 @@ fn resample(cx: &mut Context, x: &Value, plans: &[Plan], how: &How, regions: &[(
         if length == y.shape[axis] && scale == 1.0 && !crops {
             continue;
         }
+        // Taps are made on the host: at least one for each place.
+        super::shape::host_sizes(cx, &[length as i64])?;
         let table = taps(how.mode, coordinate, how.antialias, how.exclude_outside, scale, y.shape[axis], length)?;
         let index = cx.int_list(table.index)?;
         let weight = cx.float_list(&[table.weight.len()], table.weight)?;
@@ -226,6 +229,7 @@ fn affine_grid(cx: &mut Context) -> Traced<Vec<Value>> {
         false => (2 * i + 1) as f32 / len as f32 - 1.0,
     };
     let points: usize = spatial.iter().product();
+    super::shape::host_sizes(cx, &[points as i64, n as i64 + 1])?;
     let mut base = Vec::with_capacity(points * (n + 1));
     for p in 0..points {
         // The last dimension comes first, and a 1 for the part that moves.

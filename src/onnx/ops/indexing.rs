@@ -40,7 +40,7 @@ pub const OPERATORS: &[Operator] = &[
 
 fn reduction(cx: &Context) -> Traced<Update> {
     match cx.text("reduction", "none") {
-        "none" => Ok(Update::None),
+        "none" => Ok(Update::Replace),
         "add" => Ok(Update::Add),
         "mul" => Ok(Update::Mul),
         "max" => Ok(Update::Max),

@@ -5,6 +5,7 @@ mod attention;
 mod bytes;
 mod cache;
 mod cast;
+mod constants;
 mod contrib_attention;
 mod contrib_quantized;
 mod conv;
@@ -84,8 +85,9 @@ const fn nowhere(name: &'static str, translate: Translate) -> Operator {
 const FILES: &[&[Operator]] = &[
     attention::OPERATORS,
     cache::OPERATORS,
-    contrib_attention::OPERATORS,
     cast::OPERATORS,
+    constants::OPERATORS,
+    contrib_attention::OPERATORS,
     contrib_quantized::OPERATORS,
     conv::OPERATORS,
     einsum::OPERATORS,

@@ -96,7 +96,7 @@ fn max_unpool(cx: &mut Context) -> Traced<Vec<Value>> {
     let zero = cx.constant(x.ty, Tensor::f32(&[1], vec![0.0])?);
     let empty = cx.expand(&zero, &[n])?;
     let (flat, places) = (cx.reshape(&x, &[x.len()])?, cx.reshape(&places, &[x.len()])?);
-    let filled = cx.apply(ScatterElements { axis: 0, reduction: Update::None }, &[&empty, &places, &flat], x.ty)?;
+    let filled = cx.apply(ScatterElements { axis: 0, reduction: Update::Replace }, &[&empty, &places, &flat], x.ty)?;
     Ok(vec![cx.reshape(&filled, &shape)?])
 }
 

@@ -1,14 +1,12 @@
-//! Operators that move, repeat or only rename elements, and those that make shapes and constants.
+//! Operators that move, repeat or only rename elements, and those that make shapes.
 
 use super::super::context::Context;
-use super::super::tracer::Traced;
-use super::super::value::{Constant, Content, Value, graph_type};
+use super::super::tracer::{MOST_FOLDED, Traced};
+use super::super::value::{Value, graph_type};
+use super::constants::numbers;
 use super::{Operator, device, nowhere};
-use std::sync::Arc;
-
 use crate::dtype::DType;
 use crate::formats::ElementType;
-use crate::formats::onnx::Attribute;
 use crate::kernel::Expr;
 use crate::kernel::expr::Operator as Op;
 use crate::ops::View;
@@ -17,13 +15,9 @@ use crate::tensor::{Data, Tensor};
 
 pub const OPERATORS: &[Operator] = &[
     device("CenterCropPad", center_crop_pad),
-    nowhere("Constant", constant),
-    nowhere("ConstantOfShape", constant_of_shape),
     device("DepthToSpace", depth_to_space),
     device("Expand", expand),
-    nowhere("EyeLike", eye_like),
     nowhere("Flatten", flatten),
-    device("OneHot", one_hot),
     device("Pad", pad),
     nowhere("Reshape", reshape),
     nowhere("Shape", shape),
@@ -41,22 +35,6 @@ pub const OPERATORS: &[Operator] = &[
     nowhere("Unsqueeze", unsqueeze),
 ];
 
-fn constant(cx: &mut Context) -> Traced<Vec<Value>> {
-    let attribute = cx.node.attributes.iter().find(|(name, _)| name.starts_with("value"));
-    let make = match attribute.map(|(_, a)| a) {
-        Some(Attribute::Tensor(t)) => {
-            let constant = Constant::from_file(t.clone());
-            Value::new(t.ty(), t.shape().to_vec(), Content::Known(Arc::new(constant)))
-        }
-        Some(Attribute::Int(n)) => Value::known(ElementType::Int64, Tensor::i64(&[], vec![*n])?, true),
-        Some(Attribute::Float(x)) => Value::known(ElementType::Float, Tensor::f32(&[], vec![*x])?, true),
-        Some(Attribute::Ints(v)) => Value::known(ElementType::Int64, Tensor::i64(&[v.len()], v.clone())?, true),
-        Some(Attribute::Floats(v)) => Value::known(ElementType::Float, Tensor::f32(&[v.len()], v.clone())?, true),
-        _ => return Err(cx.unsupported("a constant that is no tensor of numbers")),
-    };
-    Ok(vec![cx.lasting(|| Ok(make))?])
-}
-
 /// Sizes from an operand: none negative, and their product within what memory can address.
 pub fn sizes(cx: &Context, values: &[i64]) -> Traced<Vec<usize>> {
     let sizes: Option<Vec<usize>> = values.iter().map(|n| usize::try_from(*n).ok()).collect();
@@ -64,28 +42,13 @@ pub fn sizes(cx: &Context, values: &[i64]) -> Traced<Vec<usize>> {
     sizes.filter(product).ok_or_else(|| cx.error(format!("the shape {values:?} is impossible")))
 }
 
-fn constant_of_shape(cx: &mut Context) -> Traced<Vec<Value>> {
-    let dims = cx.input(0)?;
-    let lasting = dims.is_lasting();
-    let list = cx.host_ints(&dims)?;
-    let shape = sizes(cx, &list)?;
-    let (ty, data) = match cx.attribute("value") {
-        Some(Attribute::Tensor(t)) => (t.ty(), t.to_tensor()?),
-        _ => (ElementType::Float, Tensor::f32(&[1], vec![0.0])?),
-    };
-    if lasting || shape.iter().product::<usize>() <= 4096 {
-        let fill = |shape: &[usize]| {
-            let n = shape.iter().product();
-            Ok(match data.data() {
-                Data::F32(v) => Tensor::f32(shape, vec![v.first().copied().unwrap_or(0.0); n])?,
-                Data::I64(v) => Tensor::i64(shape, vec![v.first().copied().unwrap_or(0); n])?,
-                _ => return Err(cx.unsupported("a value that is no number")),
-            })
-        };
-        return Ok(vec![Value::known(ty, fill(&shape)?, lasting)]);
+/// The shape of a constant that is made on the host: no larger than what is folded.
+pub fn host_sizes(cx: &Context, values: &[i64]) -> Traced<Vec<usize>> {
+    let shape = sizes(cx, values)?;
+    match shape.iter().product::<usize>() {
+        n if n <= MOST_FOLDED => Ok(shape),
+        _ => Err(cx.unsupported(format!("a constant of shape {values:?}"))),
     }
-    let one = Value::known(ty, data, false);
-    Ok(vec![cx.expand(&one, &shape)?])
 }
 
 fn shape(cx: &mut Context) -> Traced<Vec<Value>> {
@@ -214,7 +177,10 @@ fn split(cx: &mut Context) -> Traced<Vec<Value>> {
     let x = cx.input(0)?;
     let axis = cx.int("axis", 0);
     let axis = cx.axis(axis, x.rank())?;
-    let (n, parts) = (x.shape[axis], cx.int("num_outputs", cx.node.outputs.len() as i64).max(1) as usize);
+    let (n, outputs) = (x.shape[axis], cx.node.outputs.len());
+    let parts = cx.int("num_outputs", outputs as i64);
+    let parts = usize::try_from(parts).ok().filter(|parts| (1..=outputs).contains(parts));
+    let parts = parts.ok_or_else(|| cx.error(format!("'num_outputs' does not go with {outputs} results")))?;
     let lengths = match cx.ints_of(1, "split")? {
         Some(list) => sizes(cx, &list)?,
         // The last part is shorter where they cannot be equal.
@@ -341,9 +307,15 @@ fn center_crop_pad(cx: &mut Context) -> Traced<Vec<Value>> {
     padded(cx, &x, &axes, &lens, &before, border).map(|v| vec![v])
 }
 
+/// Elements of a block along each side: few enough that a block can be counted.
+fn blocksize(cx: &Context) -> Traced<usize> {
+    let size = cx.int("blocksize", 1);
+    usize::try_from(size).ok().filter(|b| (1..=1 << 16).contains(b)).ok_or_else(|| cx.error(format!("blocks of {size} x {size}")))
+}
+
 fn depth_to_space(cx: &mut Context) -> Traced<Vec<Value>> {
     let x = cx.input(0)?;
-    let b = cx.int("blocksize", 1).max(1) as usize;
+    let b = blocksize(cx)?;
     let [n, c, h, w] = x.shape[..] else { return Err(cx.error(format!("{:?} is no image", x.shape))) };
     if !c.is_multiple_of(b * b) {
         return Err(cx.error(format!("{c} channels in blocks of {b} x {b}")));
@@ -360,7 +332,7 @@ fn depth_to_space(cx: &mut Context) -> Traced<Vec<Value>> {
 
 fn space_to_depth(cx: &mut Context) -> Traced<Vec<Value>> {
     let x = cx.input(0)?;
-    let b = cx.int("blocksize", 1).max(1) as usize;
+    let b = blocksize(cx)?;
     let [n, c, h, w] = x.shape[..] else { return Err(cx.error(format!("{:?} is no image", x.shape))) };
     if !h.is_multiple_of(b) || !w.is_multiple_of(b) {
         return Err(cx.error(format!("{h} x {w} in blocks of {b} x {b}")));
@@ -369,13 +341,6 @@ fn space_to_depth(cx: &mut Context) -> Traced<Vec<Value>> {
     let order = if cx.text("mode", "DCR") == "CRD" { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
     let moved = cx.transpose(&blocks, &order)?;
     Ok(vec![cx.reshape(&moved, &[n, c * b * b, h / b, w / b])?])
-}
-
-/// The whole numbers below `n` along dimension `axis` of `rank`.
-fn numbers(cx: &Context, n: usize, axis: usize, rank: usize) -> Traced<Value> {
-    let mut shape = vec![1; rank];
-    shape[axis] = n;
-    Ok(cx.constant(ElementType::Int64, Tensor::i64(&shape, (0..n as i64).collect())?))
 }
 
 fn trilu(cx: &mut Context) -> Traced<Vec<Value>> {
@@ -398,45 +363,3 @@ fn trilu(cx: &mut Context) -> Traced<Vec<Value>> {
     Ok(vec![cx.elementwise(Expr::select(inside, Expr::operand(0), zero), &[&x, &row, &column], x.ty)?])
 }
 
-fn eye_like(cx: &mut Context) -> Traced<Vec<Value>> {
-    let x = cx.input(0)?;
-    let ty = cx.type_attribute("dtype")?.unwrap_or(x.ty);
-    let k = cx.int("k", 0);
-    let [rows, columns] = x.shape[..] else { return Err(cx.error(format!("{:?} is no matrix", x.shape))) };
-    let one = |i: usize| i64::from((i % columns) as i64 - (i / columns) as i64 == k);
-    let ones: Vec<i64> = (0..rows * columns).map(one).collect();
-    let tensor = match ty.is_float() {
-        true => Tensor::f32(&x.shape, ones.iter().map(|n| *n as f32).collect())?,
-        false => Tensor::i64(&x.shape, ones)?,
-    };
-    Ok(vec![Value::known(ty, tensor, false)])
-}
-
-fn one_hot(cx: &mut Context) -> Traced<Vec<Value>> {
-    let (indices, depth, values) = (cx.input(0)?, cx.input(1)?, cx.input(2)?);
-    let depth = cx.host(&depth)?;
-    let n = match depth.data() {
-        Data::F32(v) => v.first().map(|x| *x as i64),
-        Data::I64(v) => v.first().copied(),
-        _ => None,
-    };
-    let n = sizes(cx, &[n.unwrap_or(-1)])?[0];
-    let axis = cx.int("axis", -1);
-    let axis = cx.axis(axis, indices.rank() + 1)?;
-    let mut shape = indices.shape.clone();
-    shape.insert(axis, 1);
-    let rank = shape.len();
-    let mut places = indices.clone();
-    if indices.ty.is_float() {
-        places = super::cast::cast_to(cx, &indices, ElementType::Int64)?;
-    }
-    let places = cx.reshape(&places, &shape)?;
-    let numbers = numbers(cx, n, axis, rank)?;
-    let (off, on) = (cx.slice(&values, 0, 0, 1)?, cx.slice(&values, 0, 1, 1)?);
-    // Indices may count from the end.
-    let at = Expr::operand(0);
-    let negative = Expr::binary(Op::Less, at.clone(), Expr::int(0));
-    let from_front = Expr::select(negative, Expr::sum(at.clone(), Expr::int(n as i64)), at);
-    let expr = Expr::select(Expr::binary(Op::Equal, from_front, Expr::operand(1)), Expr::operand(3), Expr::operand(2));
-    Ok(vec![cx.elementwise(expr, &[&places, &numbers, &off, &on], values.ty)?])
-}

@@ -28,7 +28,10 @@ fn count_grams(cx: &mut Context) -> Traced<Vec<Value>> {
         _ => return Err(cx.error(format!("{:?} is neither a sequence nor a batch of them", x.shape))),
     };
     let width = places.iter().max().map_or(0, |n| n + 1);
-    let width = super::shape::sizes(cx, &[width])?[0];
+    let width = super::shape::host_sizes(cx, &[width])?[0];
+    if places.iter().any(|place| *place < 0) {
+        return Err(cx.error("'ngram_indexes' are negative"));
+    }
     let rows = cx.reshape(&x, &[batch, length])?;
     let mut parts: Vec<Value> = Vec::new();
     let mut columns: Vec<usize> = Vec::new();
@@ -81,6 +84,7 @@ fn count_grams(cx: &mut Context) -> Traced<Vec<Value>> {
         _ => cx.apply(Concat { axis: 1 }, &parts.iter().collect::<Vec<_>>(), ElementType::Int64)?,
     };
     // Each gram goes to its column of the result.
+    super::shape::host_sizes(cx, &[found.shape[1] as i64, width as i64])?;
     let spread = placed(columns, found.shape[1], width)?;
     let spread = cx.constant(ElementType::Int64, spread);
     let tallied = super::linear::mat_mul(cx, &found, &spread)?;

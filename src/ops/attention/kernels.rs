@@ -8,7 +8,7 @@ use crate::kernel::{Caps, Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
 use crate::ops::{Lowering, Operand};
 
 /// Workgroups that keep a large GPU busy: below, positions are shared out over several.
-const BUSY: usize = 256;
+const FULL: usize = 256;
 
 /// Most workgroups that positions are shared out over: whoever joins their parts reads each.
 const MOST_SPLITS: usize = 64;
@@ -75,7 +75,7 @@ fn combine(op: &Attention, cx: &mut Lowering<'_>, operands: [&Operand; 5], tile:
 /// are is known only when a step runs, so workgroups beyond them end at once.
 fn splits(cx: &Lowering<'_>, workgroups: usize, tiles: usize, bytes: usize) -> usize {
     let fitting = (cx.caps.max_binding / bytes.max(1) as u64) as usize;
-    (BUSY / workgroups.max(1)).min(tiles).min(fitting).min(cx.caps.max_grid as usize).clamp(1, MOST_SPLITS)
+    (FULL / workgroups.max(1)).min(tiles).min(fitting).min(cx.caps.max_grid as usize).clamp(1, MOST_SPLITS)
 }
 
 /// Chooses the kernel.

@@ -148,7 +148,6 @@ impl Rule for Attention {
         kernels::lower(self, cx)
     }
 
-    /// For the whole pool but at most 4096 positions, since lengths are known only when a step runs.
     fn example_index(&self, inputs: &[Vec<usize>], operand: usize, element: usize) -> usize {
         match operand {
             4 => example_position(&inputs[1], inputs[5][1], inputs[0][0], element),
@@ -171,6 +170,7 @@ impl Rule for Attention {
         Some(StateWork { flops: 4 * heads(self.heads) * seen, elements })
     }
 
+    /// For the whole pool but at most 4096 positions, since lengths are known only when a step runs.
     fn flops(&self, inputs: &[Vec<usize>], _: &[Vec<usize>]) -> u64 {
         let context = (inputs[1][0] * inputs[1][2]) as u64;
         4 * inputs[0].iter().product::<usize>() as u64 * context.min(4096)

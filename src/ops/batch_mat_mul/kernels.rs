@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernel::caps::Width;
 use crate::kernel::{Dispatch, Kernel, Tail, linear_grid};
-use crate::ops::lowering::NARROW_ITERATIONS;
+use crate::ops::lowering::{BUSY, FEW, NARROW_ITERATIONS};
 use crate::ops::{Lowering, Operand, tail};
 
 /// Depths above which no single invocation of a narrow device goes: it takes four an iteration.
@@ -19,12 +19,6 @@ const LEAST_DEPTH: usize = 4 * PART;
 
 /// Elements of `b` that are more than the caches of a core hold: 1 MiB.
 const BEYOND_CACHES: usize = 256 << 10;
-
-/// Workgroups below which the cores of a narrow device may lack work: smaller tiles are taken then.
-const FEW: usize = 8;
-
-/// Workgroups that keep a narrow device busy.
-const BUSY: usize = 16;
 
 /// Columns that an invocation of `batch_mat_mul_parts` has at a time.
 const RUN: usize = 16;
@@ -86,96 +80,131 @@ impl BatchMatMul {
     }
 }
 
-/// Chooses the kernel, and how it loads its operands: four elements at once along whichever dimension is contiguous.
-fn choose(cx: &Lowering<'_>, layout: &Layout, b: &Operand) -> Choice {
-    let quads = layout.k.is_multiple_of(4);
-    let aligned_to = |to: usize, start: usize, step: usize, batch: usize| {
-        [start, step].iter().chain(layout.batches.iter().map(|b| &b[batch])).all(|at| at.is_multiple_of(to))
-    };
-    let aligned = |start, step, batch| aligned_to(4, start, step, batch);
-    let by_rows = layout.b_column == 1 && layout.n.is_multiple_of(4) && aligned(layout.b_start, layout.b_depth, 2);
-    let long = b.dtype == DType::F32 && cx.caps.long_words() && cx.caps.subgroup_at_least(8);
-    let segment = segment(cx, layout).filter(|_| by_rows);
-    // Where k ends with a tile nothing has to watch for its end.
-    let tile = match segment {
-        Some(_) => Some(PART),
-        None => (cx.caps.width == Width::Wide && layout.m > 8).then_some(16),
-    };
-    let pick = |quads, whole| if tile.is_some_and(|tile| layout.k.is_multiple_of(tile)) { whole } else { quads };
-    let left = match layout {
-        Layout { a_depth: 1, .. } if quads && aligned(layout.a_start, layout.a_row, 1) => {
-            pick("product/left_quads", "product/left_whole")
-        }
-        _ => "product/left_scalars",
-    };
-    let right = match layout {
-        _ if by_rows => pick("product/right_rows", "product/right_rows_whole"),
-        Layout { b_depth: 1, .. } if quads && aligned(layout.b_start, layout.b_column, 2) => {
-            pick("product/right_columns", "product/right_columns_whole")
-        }
-        _ => "product/right_scalars",
-    };
-    let operands = |shader| Kernel::new(shader).provider("product/operands");
-    let link = |shader| operands(shader).provider(left).provider(right);
-    let wide = |shader| link(shader).constant("DEPTH_FIRST", (layout.b_column != 1).into());
-    let rows = layout.m.next_power_of_two();
-    if let Some(columns) = segment {
-        let whole = layout.n.is_multiple_of(RUN) && layout.k.is_multiple_of(PART) && aligned_to(8, layout.b_start, layout.b_depth, 2);
-        let kernel = match long && whole {
-            true => operands("batch_mat_mul_parts").provider(left).provider("product/right_rows_long"),
-            false => link("batch_mat_mul_parts").provider("product/right_run"),
+impl Layout {
+    /// Whether matrices of operand `batch` (1 for `a`, 2 for `b`) that begin at `start`, and what is `step` behind, lie at multiples of `to`.
+    fn aligned(&self, to: usize, start: usize, step: usize, batch: usize) -> bool {
+        [start, step].iter().chain(self.batches.iter().map(|b| &b[batch])).all(|at| at.is_multiple_of(to))
+    }
+
+    /// Whether rows of `a` lie in whole runs of `to` depths.
+    fn a_by_rows(&self, to: usize) -> bool {
+        self.a_depth == 1 && self.k.is_multiple_of(to) && self.aligned(to, self.a_start, self.a_row, 1)
+    }
+
+    /// Whether rows of `b` lie in whole runs of `to` columns.
+    fn b_by_rows(&self, to: usize) -> bool {
+        self.b_column == 1 && self.n.is_multiple_of(to) && self.aligned(to, self.b_start, self.b_depth, 2)
+    }
+
+    /// Whether columns of `b` lie in whole runs of `to` depths.
+    fn b_by_columns(&self, to: usize) -> bool {
+        self.b_depth == 1 && self.k.is_multiple_of(to) && self.aligned(to, self.b_start, self.b_column, 2)
+    }
+
+    /// What loads four elements of either operand at once, along whichever dimension is contiguous. Where k is whole tiles of depths
+    /// nothing has to watch for its end.
+    fn quads(&self, tile: Option<usize>) -> (&'static str, &'static str) {
+        let pick = |quads, whole| if tile.is_some_and(|tile| self.k.is_multiple_of(tile)) { whole } else { quads };
+        let left = match () {
+            _ if self.a_by_rows(4) => pick("product/left_quads", "product/left_whole"),
+            _ => "product/left_scalars",
         };
-        let kernel = kernel.constant("ROWS", rows as u32);
-        let (across, parts) = (layout.n.div_ceil(columns), layout.k.div_ceil(PART));
-        let iterations = (columns / RUN).max(parts);
-        return Choice { kernel, across, down: parts, iterations, parts: Some((parts, columns)) };
+        let right = match () {
+            _ if self.b_by_rows(4) => pick("product/right_rows", "product/right_rows_whole"),
+            _ if self.b_by_columns(4) => pick("product/right_columns", "product/right_columns_whole"),
+            _ => "product/right_scalars",
+        };
+        (left, right)
     }
-    // Whether both operands can be loaded by eight depths.
-    let eights = || {
-        let Layout { k, a_start, b_start, a_row, a_depth, b_depth, b_column, .. } = *layout;
-        let left = a_depth == 1 && aligned_to(8, a_start, a_row, 1);
-        long && k.is_multiple_of(8) && left && b_depth == 1 && aligned_to(8, b_start, b_column, 2)
-    };
-    let choice = |kernel, rows, columns| {
-        let (across, down) = (layout.n.div_ceil(columns), layout.m.div_ceil(rows));
+
+    /// The kernel `shader`, which loads quads.
+    fn by_quads(&self, shader: &'static str, tile: Option<usize>) -> Kernel {
+        let (left, right) = self.quads(tile);
+        operands(shader).provider(left).provider(right)
+    }
+
+    /// The same for kernels whose lanes lie along whichever dimension of `b` is contiguous.
+    fn along_b(&self, shader: &'static str, tile: Option<usize>) -> Kernel {
+        self.by_quads(shader, tile).constant("DEPTH_FIRST", (self.b_column != 1).into())
+    }
+
+    /// A kernel without parts whose workgroups cover so many rows and columns.
+    fn covered(&self, kernel: Kernel, rows: usize, columns: usize) -> Choice {
+        let (across, down) = (self.n.div_ceil(columns), self.m.div_ceil(rows));
         // The kernel for long depths takes 64 in two iterations.
-        Choice { kernel, across, down, iterations: layout.k / 32, parts: None }
-    };
-    match cx.caps.width {
-        // Sixteen invocations share what would be too long for one.
-        Width::Narrow if layout.k > LONG => choice(wide("batch_mat_mul_few").constant("ROWS", 1), 1, 64),
-        // Measured on lavapipe: 4096 x 4096 in 5.6 ms, where loads of quads take 9.7.
-        Width::Narrow if layout.m == 1 && layout.k.is_multiple_of(64) && eights() => {
-            choice(operands("batch_mat_vec"), 1, 32)
-        }
-        // Measured on lavapipe, where a load costs as much as dozens of operations: 32 rows whose elements are loaded once for
-        // all lanes run at twice the speed of 8. Without a subgroup every lane loads each row, and more rows bring less.
-        Width::Narrow => {
-            let broadcast = cx.caps.subgroup_at_least(8);
-            let rows = match layout.m {
-                1 => 1,
-                _ if broadcast => rows.clamp(8, 32),
-                _ => 8,
-            };
-            // Eight columns a lane take a tenth to a fifth less time than four, if enough workgroups are left.
-            let workgroups = layout.n.div_ceil(64) * layout.m.div_ceil(rows) * layout.count();
-            let quads = if rows > 1 && layout.n > 32 && workgroups >= FEW { 2 } else { 1 };
-            // Half as many loads take a sixth off.
-            if quads == 2 && eights() {
-                return choice(operands("batch_mat_mul_eights").constant("ROWS", rows as u32), rows, 64);
-            }
-            let kernel = link("batch_mat_mul_rows").constant("ROWS", rows as u32).constant("QUADS", quads as u32);
-            choice(kernel.provider(if broadcast { "product/rows_broadcast" } else { "product/rows" }), rows, 32 * quads)
-        }
-        // By reasoning, as for products with a weight: few rows are bound by the bytes of `b`.
-        Width::Wide if layout.m <= 8 => choice(wide("batch_mat_mul_few").constant("ROWS", rows as u32), rows, 64),
-        // By reasoning: few rows or columns would leave half of a tile empty.
-        Width::Wide => {
-            let (across, down) = (if layout.n <= 64 { 1 } else { 2 }, if layout.m <= 32 { 1 } else { 2 });
-            let kernel = wide("batch_mat_mul").provider("product/tiles").constant("ACROSS", across).constant("DOWN", down);
-            choice(kernel, 32 * down as usize, 64 * across as usize)
-        }
+        Choice { kernel, across, down, iterations: self.k / 32, parts: None }
     }
+}
+
+fn operands(shader: &'static str) -> Kernel {
+    Kernel::new(shader).provider("product/operands")
+}
+
+/// Chooses the kernel, and how it loads its operands.
+fn choose(cx: &Lowering<'_>, layout: &Layout, b: &Operand) -> Choice {
+    let long = b.dtype == DType::F32 && cx.caps.long_words() && cx.caps.subgroup_at_least(8);
+    match cx.caps.width {
+        Width::Narrow => match segment(cx, layout).filter(|_| layout.b_by_rows(4)) {
+            Some(columns) => in_parts(layout, columns, long),
+            None => narrow(cx, layout, long),
+        },
+        Width::Wide => wide(layout),
+    }
+}
+
+/// By parts of the depths, each workgroup `columns` of them.
+fn in_parts(layout: &Layout, columns: usize, long: bool) -> Choice {
+    let (left, right) = layout.quads(Some(PART));
+    let kernel = operands("batch_mat_mul_parts").provider(left);
+    let kernel = match long && layout.b_by_rows(RUN) && layout.k.is_multiple_of(PART) {
+        true => kernel.provider("product/right_rows_long"),
+        false => kernel.provider(right).provider("product/right_run"),
+    };
+    let kernel = kernel.constant("ROWS", layout.m.next_power_of_two() as u32);
+    let (across, parts) = (layout.n.div_ceil(columns), layout.k.div_ceil(PART));
+    let iterations = (columns / RUN).max(parts);
+    Choice { kernel, across, down: parts, iterations, parts: Some((parts, columns)) }
+}
+
+fn narrow(cx: &Lowering<'_>, layout: &Layout, long: bool) -> Choice {
+    // Sixteen invocations share what would be too long for one.
+    if layout.k > LONG {
+        return layout.covered(layout.along_b("batch_mat_mul_few", None).constant("ROWS", 1), 1, 64);
+    }
+    let eights = long && layout.a_by_rows(8) && layout.b_by_columns(8);
+    // Measured on lavapipe: 4096 x 4096 in 5.6 ms, where loads of quads take 9.7.
+    if layout.m == 1 && eights && layout.k.is_multiple_of(64) {
+        return layout.covered(operands("batch_mat_vec"), 1, 32);
+    }
+    // Measured on lavapipe, where a load costs as much as dozens of operations: 32 rows whose elements are loaded once for
+    // all lanes run at twice the speed of 8. Without a subgroup every lane loads each row, and more rows bring less.
+    let broadcast = cx.caps.subgroup_at_least(8);
+    let rows = match layout.m {
+        1 => 1,
+        m if broadcast => m.next_power_of_two().clamp(8, 32),
+        _ => 8,
+    };
+    // Eight columns a lane take a tenth to a fifth less time than four, if enough workgroups are left.
+    let workgroups = layout.n.div_ceil(64) * layout.m.div_ceil(rows) * layout.count();
+    let quads = if rows > 1 && layout.n > 32 && workgroups >= FEW { 2 } else { 1 };
+    // Half as many loads take a sixth off.
+    if quads == 2 && eights {
+        return layout.covered(operands("batch_mat_mul_eights").constant("ROWS", rows as u32), rows, 64);
+    }
+    let kernel = layout.by_quads("batch_mat_mul_rows", None).constant("ROWS", rows as u32).constant("QUADS", quads as u32);
+    layout.covered(kernel.provider(if broadcast { "product/rows_broadcast" } else { "product/rows" }), rows, 32 * quads)
+}
+
+fn wide(layout: &Layout) -> Choice {
+    // By reasoning, as for products with a weight: few rows are bound by the bytes of `b`.
+    if layout.m <= 8 {
+        let rows = layout.m.next_power_of_two();
+        return layout.covered(layout.along_b("batch_mat_mul_few", None).constant("ROWS", rows as u32), rows, 64);
+    }
+    // By reasoning: few rows or columns would leave half of a tile empty.
+    let (across, down) = (if layout.n <= 64 { 1 } else { 2 }, if layout.m <= 32 { 1 } else { 2 });
+    let kernel = layout.along_b("batch_mat_mul", Some(16)).provider("product/tiles");
+    layout.covered(kernel.constant("ACROSS", across).constant("DOWN", down), 32 * down as usize, 64 * across as usize)
 }
 
 /// Columns that a workgroup of `batch_mat_mul_parts` goes through, where that kernel suits a product whose `b` lies by rows.

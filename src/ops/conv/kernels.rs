@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernel::caps::Width;
 use crate::kernel::{Caps, Dispatch, Expr, Kernel, LINEAR_WORKGROUP, linear_grid};
-use crate::ops::lowering::NARROW_ITERATIONS;
+use crate::ops::lowering::{BUSY, FEW, NARROW_ITERATIONS};
 use crate::ops::{Lowering, Operand, tail};
 
 /// Outputs of a row that one invocation of the depthwise kernels makes.
@@ -17,12 +17,6 @@ const MOST_WINDOWS: usize = 64 << 20;
 
 /// Most filters for which windows are cut out anew by every tile: two tiles take less time than laying windows side by side.
 const MOST_CUT: usize = 64;
-
-/// Workgroups that keep a narrow device busy.
-const BUSY: usize = 16;
-
-/// Workgroups below which the cores of a narrow device may lack work: smaller tiles are taken then.
-const FEW: usize = 8;
 
 /// Most taps of a channel in the table of `conv_tiles`, which is a uniform.
 const MOST_TAPS: usize = 512;

@@ -14,7 +14,7 @@ pub use compress::compress;
 pub use non_max_suppression::{Suppression, non_max_suppression};
 pub use non_zero::non_zero;
 pub use range::range;
-pub use sampling::{bernoulli, multinomial};
+pub use sampling::multinomial;
 pub use unique::{Unique, unique};
 
 use crate::error::{Error, Result};

@@ -8,8 +8,8 @@ use crate::graph::{Graph, Node, Origin, Value, ValueId};
 use crate::ops::{Op, QuantizeRows, QuantizedMatMul};
 
 /// Makes the products of `graph` with weights of block formats products of quantised activations, and returns how many. Activations
-/// that several products read are quantised once. Meant for an optimised graph whose steps have few tokens: many are multiplied
-/// eight at a time.
+/// that several products read are quantised once. Meant for an optimised graph whose steps have few tokens: narrow devices
+/// multiply many eight at a time.
 ///
 /// Not one of [`PASSES`](super::PASSES), since results change by more than rounding: every activation by up to half a step of its
 /// group's scale ([`QuantizedMatMul`] gives the bound). Each node is still held to its own reference.
