@@ -47,8 +47,7 @@ impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = if self.width == Width::Wide { "wide" } else { "narrow" };
         f.write_str(width)?;
-        let parts =
-            [(self.subgroups, "subgroups"), (self.half, "f16"), (self.long, "i64"), (self.matrices, "matrices")];
+        let parts = [(self.subgroups, "subgroups"), (self.half, "f16"), (self.long, "i64"), (self.matrices, "matrices")];
         parts.iter().filter(|(has, _)| *has).try_for_each(|(_, part)| write!(f, "+{part}"))
     }
 }

@@ -117,7 +117,8 @@ fn grid(bytes: u64, coalesced: bool) -> [u32; 3] {
 
 fn read(bytes: u64, coalesced: bool, (provider, quads): Loads) -> Dispatch {
     let reads = share(bytes, coalesced) / quads;
-    let kernel = Kernel::new("roof_read").provider(provider).constant("READS", reads as u32).constant("COALESCED", coalesced.into());
+    let kernel =
+        Kernel::new("roof_read").provider(provider).constant("READS", reads as u32).constant("COALESCED", coalesced.into());
     Dispatch::new(kernel, Vec::new(), grid(bytes, coalesced)).constant(0).write(1)
 }
 

@@ -14,18 +14,14 @@ use super::frames::{Frame, Frames, Kind};
 use super::ops;
 use super::tracer::Folds;
 use super::value::{Array, Arrival, Content, Placed, Value, graph_type};
-use stage::{Stage, arrived, feeds, run_stage};
 use super::walk::{End, initializers};
 use crate::error::{Error, Result};
 use crate::formats::onnx::{Dim, Graph, Model, Node, OnnxFile, ValueInfo, ValueKind, expand_functions};
 use crate::gpu::check::Checked;
 use crate::gpu::profile::{Profile, ProfileOptions};
 use crate::gpu::{Located, WeightStore};
-use crate::graph::ValueId;
-use crate::plan::{Request, passes};
 use crate::session::{Device, GraphSession};
-use crate::shape::Symbols;
-use crate::tensor::Tensor;
+use stage::{Stage, arrived, feeds, run_stage};
 
 /// Stages that are kept ready unless [`Session::keep_stages`] says otherwise.
 const MOST_STAGES: usize = 16;

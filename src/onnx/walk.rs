@@ -322,7 +322,8 @@ fn go_on_scanning(
                 Some(first) => {
                     let rank = first.rank() as i64 + 1;
                     let at = usize::try_from(if *axis < 0 { axis + rank } else { *axis }).ok().filter(|a| (*a as i64) < rank);
-                    let refuse = || Stop::Error(Error::shape(node.label(), format!("the scan axis {axis} of a result does not exist")));
+                    let refuse =
+                        || Stop::Error(Error::shape(node.label(), format!("the scan axis {axis} of a result does not exist")));
                     stack(tracer, scan, at.ok_or_else(refuse)?, *backwards)?
                 }
                 None => no_iterations(&graph, state.states + i)?,

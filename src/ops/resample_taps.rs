@@ -92,7 +92,10 @@ pub fn taps(
         return Err(Error::Request(format!("an axis of {input} places cannot be resized to {output} by a scale of {scale}")));
     }
     if filter.count().checked_mul(output).is_none_or(|n| n > MOST_TAPS) {
-        return Err(Error::Request(format!("an axis of {input} places, resized to {output}, needs {} taps for each", filter.count())));
+        return Err(Error::Request(format!(
+            "an axis of {input} places, resized to {output}, needs {} taps for each",
+            filter.count()
+        )));
     }
     let axis = Axis { input, output, scale };
     let mut taps = Taps { count: filter.count(), index: Vec::new(), weight: Vec::new() };

@@ -125,7 +125,8 @@ fn batched_products_may_be_longer_than_loops() {
 fn few_rows_by_a_long_matrix_match() {
     let tail = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
     let mut cases = Vec::new();
-    let sizes = [(1, 2048, 1024), (3, 1040, 288), (2, 4100, 513), (3, 1044, 2054), (4, 16, 131_074), (1, 16_404, 128), (4, 20, 131_072)];
+    let sizes =
+        [(1, 2048, 1024), (3, 1040, 288), (2, 4100, 513), (3, 1044, 2054), (4, 16, 131_074), (1, 16_404, 128), (4, 20, 131_072)];
     for (i, size @ (m, n, k)) in sizes.into_iter().enumerate() {
         // However the rows of a lie.
         let (op, [a, b]) = product(i % 2, &[], &[], size);

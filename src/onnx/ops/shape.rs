@@ -362,4 +362,3 @@ fn trilu(cx: &mut Context) -> Traced<Vec<Value>> {
     let zero = if x.ty.is_float() { Expr::float(0.0) } else { Expr::int(0) };
     Ok(vec![cx.elementwise(Expr::select(inside, Expr::operand(0), zero), &[&x, &row, &column], x.ty)?])
 }
-

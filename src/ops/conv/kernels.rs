@@ -254,7 +254,8 @@ pub fn lower(cx: &mut Lowering<'_>, g: &Geometry, expr: &Expr) -> Result<()> {
         }
         Choice::Rows3x3(segments) => {
             let Segments { lanes, quads, eights } = segments;
-            let kernel = Kernel::new("conv_3x3_rows").provider(runs(g)).constant("QUADS", quads as u32).constant("ROWS", eights as u32);
+            let kernel =
+                Kernel::new("conv_3x3_rows").provider(runs(g)).constant("QUADS", quads as u32).constant("ROWS", eights as u32);
             let kernel = kernel.constant("PAD", g.axes[2].pad as u32).constant("WIDE", segments.is_wide(g).into());
             (kernel, words(&[g.channels, g.filters, g.groups, lanes], &g.axes[1..]), none)
         }
