@@ -242,7 +242,8 @@ fn kernels_of_roofs_are_valid() {
         let source = linker::link(&dispatch.kernel).unwrap();
         let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
         let matrices = Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX;
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16 | matrices);
+        let numbers = Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_INT64;
+        let mut validator = Validator::new(ValidationFlags::all(), numbers | matrices);
         validator.validate(&module).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
         assert_eq!(source.starts_with("enable f16;"), source.contains("= f16;"), "{source}");
         let words = Shader::parse(&dispatch.kernel.to_string(), &source).and_then(|shader| shader.translate(Target::Spirv));
