@@ -49,6 +49,13 @@ pub fn graphs() -> Vec<Graph> {
         let shapes = [("a", vec![m, k]), ("b", vec![k, n])];
         graphs.push(one(BatchMatMul::plain(), |builder| shapes.map(|(name, s)| builder.input(name, dtype, &s[..])).to_vec()));
     }
+    // Rows by columns of whole eights: one row, and as many columns as make enough workgroups of few.
+    for (m, n, k) in [(1, 37, 64), (1, 257, 1024), (5, 577, 40), (13, 577, 40)] {
+        let op = BatchMatMul { transpose_b: true, ..BatchMatMul::plain() };
+        graphs.push(one(op, |builder| {
+            [("a", m), ("b", n)].map(|(name, rows)| builder.input(name, DType::F32, &[rows, k][..])).to_vec()
+        }));
+    }
     let tail = Expr::sum(Expr::product(Expr::operand(0), Expr::operand(1)), Expr::operand(2));
     graphs.push(one(BatchMatMul { scale: 0.5, tail, ..BatchMatMul::plain() }, |builder| {
         let shapes = [("a", &[2, 9, 4][..]), ("b", &[4, 8]), ("c", &[8]), ("d", &[2, 9, 8])];
