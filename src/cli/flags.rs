@@ -43,7 +43,12 @@ impl DeviceFlags {
 
     /// Opens the device.
     pub fn open(&self) -> Result<Device> {
-        let tuning = if self.no_tune { Allowance::NONE } else { TUNING };
+        self.open_tuning(true)
+    }
+
+    /// Opens the device, which learns which kernels are fast only where `tune` says so too.
+    fn open_tuning(&self, tune: bool) -> Result<Device> {
+        let tuning = if self.no_tune || !tune { Allowance::NONE } else { TUNING };
         self.open_with(Budget { tuning, ..Budget::default() })
     }
 
@@ -119,7 +124,8 @@ impl ModelFlags {
     pub fn open(&self, start: &mut Start) -> Result<Sequence> {
         // A bad file should be reported even where there is no device.
         let model = start.file(|| LanguageModel::open(&self.model))?;
-        let device = start.device(|| self.device.open())?;
+        // Another kernel that turns out faster would change the last bits of the next start.
+        let device = start.device(|| self.device.open_tuning(!self.reproducible))?;
         let engine = start.file(|| Engine::new(model, device))?;
         let bar = Bar::new("loading", true);
         engine.sequence_with_progress(&self.options(), &mut |done, total| bar.set(done, total))
