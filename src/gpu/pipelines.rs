@@ -129,6 +129,7 @@ impl Gpu {
     }
 
     /// Drops the pipelines that nothing holds, once there are more than `most`: for those who try kernel after kernel.
+    #[cfg(feature = "gate")]
     pub(crate) fn trim_pipelines(&self, most: usize) {
         let mut made = self.made();
         if made.len() > most {
