@@ -1,4 +1,5 @@
-//! The only place that speaks wgpu: it opens devices, executes plans, and finds out which of the kernels that lowering offers are right and fastest.
+//! The only place that speaks wgpu: it opens devices, executes plans, and finds out which of the kernels that lowering offers are right and
+//! fastest.
 
 pub mod budget;
 pub mod check;
