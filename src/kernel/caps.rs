@@ -136,3 +136,23 @@ impl Caps {
         self.subgroup.is_some_and(|(min, _)| min >= lanes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_device_is_given_up_by_some_view_alone() {
+        let caps = Caps { subgroup: Some((8, 8)), half: true, long: true, ..Caps::plain() };
+        let views = caps.views();
+        assert_eq!(caps.seen_as(views[0]), caps);
+        let full = views[0];
+        for lesser in [View { subgroups: false, ..full }, View { half: false, ..full }, View { long: false, ..full }] {
+            assert!(views.contains(&lesser), "no view '{lesser}'");
+            let seen = caps.seen_as(lesser);
+            assert_eq!((seen.subgroup.is_some(), seen.half, seen.long), (lesser.subgroups, lesser.half, lesser.long));
+        }
+        let without = Caps { long: false, ..caps };
+        assert!(without.views().iter().all(|view| !view.long));
+    }
+}

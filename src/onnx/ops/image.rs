@@ -103,9 +103,8 @@ fn resample(cx: &mut Context, x: &Value, plans: &[Plan], how: &How, regions: &[(
         if length == y.shape[axis] && scale == 1.0 && !crops {
             continue;
         }
-        // Taps are made on the host: at least one for each place.
-        super::shape::host_sizes(cx, &[length as i64])?;
-        let table = taps(how.mode, coordinate, how.antialias, how.exclude_outside, scale, y.shape[axis], length)?;
+        let table = taps(how.mode, coordinate, how.antialias, how.exclude_outside, scale, y.shape[axis], length);
+        let table = table.map_err(|e| cx.error(e.to_string()))?;
         let index = cx.int_list(table.index)?;
         let weight = cx.float_list(&[table.weight.len()], table.weight)?;
         let op = Resample { axis, taps: table.count, length, outside: how.outside };
