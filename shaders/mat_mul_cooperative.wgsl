@@ -30,7 +30,7 @@ const ACROSS: u32 = 128u / (PARTS * SIZE);
 var<workgroup> left_tile: array<Element, 64u * STRIDE>;
 var<workgroup> right_tile: array<Element, 64u * STRIDE>;
 // A matrix of sums of each subgroup.
-var<workgroup> blocks: array<f32, SLABS * SIZE * SIZE>;
+var<workgroup> blocks_tile: array<f32, SLABS * SIZE * SIZE>;
 
 fn put_left(at: u32, quad: vec4<f32>) {
     left_tile[at] = Element(quad.x);
@@ -61,18 +61,18 @@ fn main(
     let own_token = min(token + own, params.tokens - 1u);
     let put = own * STRIDE + upper * 8u;
     // Where the subgroup's part of the tile begins.
-    let part = min(subgroup, PARTS - 1u);
+    let part = min(subgroup_of(subgroup, lane), PARTS - 1u);
     let own_down = part % 2u * 32u;
     let own_across = part / 2u * SIZE * ACROSS;
-    let own_block = subgroup * SIZE * SIZE;
+    let own_block = subgroup_of(subgroup, lane) * SIZE * SIZE;
 
     for (var i = lane; i < SLABS * SIZE * SIZE; i += 128u) {
-        blocks[i] = 0.0;
+        blocks_tile[i] = 0.0;
     }
     workgroupBarrier();
     var sums: array<Block, DOWN * ACROSS>;
     for (var i = 0u; i < DOWN * ACROSS; i++) {
-        sums[i] = coopLoadT<Block>(&blocks[own_block], SIZE);
+        sums[i] = load_block(own_block, SIZE);
     }
     for (var half = 0u; half < 2u * params.groups; half++) {
         let w = weight_group(own_groups + half / 2u);
@@ -103,20 +103,20 @@ fn main(
             var left: array<Left, DOWN>;
             for (var d = 0u; d < DOWN; d++) {
                 let at = (own_down + d * SIZE) * STRIDE + depth;
-                left[d] = coopLoadT<Left>(&left_tile[at], STRIDE);
+                left[d] = load_left(at, STRIDE);
             }
             for (var a = 0u; a < ACROSS; a++) {
                 let at = (own_across + a * SIZE) * STRIDE + depth;
-                let right = coopLoad<Right>(&right_tile[at], STRIDE);
+                let right = load_right(at, STRIDE);
                 for (var d = 0u; d < DOWN; d++) {
-                    sums[a * DOWN + d] = coopMultiplyAdd(left[d], right, sums[a * DOWN + d]);
+                    sums[a * DOWN + d] = multiply_matrices(left[d], right, sums[a * DOWN + d]);
                 }
             }
         }
         workgroupBarrier();
     }
     for (var i = 0u; i < DOWN * ACROSS; i++) {
-        coopStoreT(sums[i], &blocks[own_block], SIZE);
+        store_block(sums[i], own_block, SIZE);
         workgroupBarrier();
         // Two sums beside each other to an invocation, of the matrices of all parts.
         for (var pair = lane; pair < PARTS * SIZE * SIZE / 2u; pair += 128u) {
@@ -124,7 +124,7 @@ fn main(
             let place = pair % (SIZE * SIZE / 2u) * 2u;
             let down = owner % 2u * 32u + i % DOWN * SIZE + place / SIZE;
             let across = owner / 2u * SIZE * ACROSS + i / DOWN * SIZE + place % SIZE;
-            store_rows(token + down, row + across, blocks[2u * pair], blocks[2u * pair + 1u]);
+            store_rows(token + down, row + across, blocks_tile[2u * pair], blocks_tile[2u * pair + 1u]);
         }
         workgroupBarrier();
     }

@@ -131,6 +131,9 @@ fn reports_are_compared() {
         let csv = stdout(&run(&[&arguments[..], &[file.to_str().unwrap()]].concat()));
         assert!(csv.starts_with("section,name,unit,value,deviation\nroof,read,GB/s,"), "{csv}");
     }
+    let markdown = stdout(&run(&["bench", "--quick", "--device", device, "--only", "roofs", "-o", "markdown"]));
+    let titles = markdown.lines().filter(|line| line.starts_with("## ")).count();
+    assert!(markdown.starts_with(device) && titles > 0 && markdown.matches("|---").count() >= 2 * titles, "{markdown}");
     let [a, b, html] = [&a, &b, &page].map(|p| p.to_str().unwrap());
     let compare = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wavelane"));

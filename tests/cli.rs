@@ -172,10 +172,78 @@ fn graphs_and_plans_are_printed_and_nothing_runs() {
     let plan = stdout(&output);
     assert!(plan.contains("plan for R=1 T=1:") && plan.contains("plan for R=1 T=32:") && plan.contains("Attention 'blk.0.attn'"));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no GPU was found"));
+    // A token takes fewer dispatches than a prompt, and all are listed.
+    let counts: Vec<usize> =
+        plan.lines().filter_map(|line| line.strip_suffix(" dispatches")?.rsplit(' ').next()?.parse().ok()).collect();
+    assert_eq!(
+        (counts.len(), plan.lines().filter(|line| line.contains(" grid ")).count()),
+        (2, counts.iter().sum()),
+        "{counts:?}"
+    );
+    assert!(counts[0] < 220 && counts[0] < counts[1], "{counts:?}");
     let plan = stdout(&bare(&["score", &model, "--dump-plan"]));
     assert!(plan.contains("plan for R=256 T=256:") && plan.contains("Nll 'nll'"));
     let (code, text) = failure(&run(&["run", &model, "--device", "cpu", "--dump-plan", FRANCE]));
     assert!(code == 2 && text.contains("no plan"), "{text}");
+}
+
+#[test]
+fn choices_are_exported_and_heeded() {
+    let Some(model) = model().filter(|_| has_llvmpipe()) else { return };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("choices");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let tuned = |arguments: &[&str]| {
+        let mut command = wavelane(arguments);
+        command.env("WAVELANE_CACHE", &folder).env("WAVELANE_DEVICE", "llvmpipe").env_remove("WAVELANE_NO_TUNE");
+        command.output().unwrap()
+    };
+    let choices = folder.join("choices.json");
+    let file = choices.to_str().unwrap();
+    let report = json(&tuned(&["tune", &model, "--chunk", "1", "--ctx", "64", "--limit", "20", "--export", file, "--json"]));
+    let exported: Value = serde_json::from_str(&std::fs::read_to_string(&choices).unwrap()).unwrap();
+    assert_eq!((&exported["schema"], &exported["fastest"]), (&1.into(), &report["choices"]["fastest"]), "{exported}");
+    assert!(exported["fastest"].as_object().is_some_and(|fastest| !fastest.is_empty()), "{exported}");
+
+    // The same choices by themselves: another folder is not even made.
+    let elsewhere = folder.join("elsewhere");
+    let run = |choices: &str| {
+        let mut command = wavelane(&[
+            "run",
+            &model,
+            "--choices",
+            choices,
+            "--temperature",
+            "0",
+            "--max-tokens",
+            "4",
+            "--ctx",
+            "64",
+            "--json",
+            FRANCE,
+        ]);
+        command.env("WAVELANE_CACHE", &elsewhere).env("WAVELANE_DEVICE", "llvmpipe").env_remove("WAVELANE_NO_TUNE");
+        command.output().unwrap()
+    };
+    let object = json(&run(file));
+    assert!(!elsewhere.exists() && object["start"]["tuning"] == 0.0 && object["start"]["proving"] == 0.0, "{object}");
+    assert_eq!(object["ids"].as_array().unwrap().len(), 4);
+
+    // What a file strikes is not used: without any kernel for its products the model does not run, and the message says why.
+    let mut struck = exported.clone();
+    let names: Vec<String> = exported["proven"].as_object().unwrap().keys().cloned().collect();
+    struck["struck"] = names.into_iter().map(|name| (name, Value::from("for a test"))).collect::<serde_json::Map<_, _>>().into();
+    let other = file_of(&folder, "struck.json", struck.to_string().as_bytes());
+    let (code, said) = failure(&run(&other));
+    assert!(code != 0 && said.contains("for a test"), "{code}: {said}");
+    let (code, said) = failure(&run(&file_of(&folder, "half.json", b"{")));
+    assert!(code == 4 && said.contains("half.json"), "{code}: {said}");
+}
+
+fn file_of(folder: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 #[test]

@@ -263,6 +263,38 @@ fn a_batch_without_a_folder_for_results_is_summarised() {
 }
 
 #[test]
+fn sound_is_measured_in_seconds_of_it() {
+    let Some(device) = devices::open().first().map(|gpu| gpu.info().name.clone()) else { return };
+    let dir = folder("measured");
+    let model = write(
+        &dir,
+        "twice.onnx",
+        &graph(&[node("Add", &["x", "x"], &["y"])], &[value("x", &[1, 8000])], &[value("y", &[1, 8000])], &[]),
+    );
+    let sound = write(&dir, "half_a_second.wav", &wav(16_000, 8_000));
+    let flags =
+        ["bench", "-m", &model, "--input", &sound, "--device", &device, "--only", "models", "-r", "2", "-o", "json", "--no-tune"];
+    let test = json(&run(&flags))["models"][0]["tests"][0].clone();
+    assert_eq!((&test["unit"], test["samples"].as_array().unwrap().len()), (&"s of audio/s".into(), 2), "{test}");
+    // Half a second in less than a minute.
+    assert!(test["mean"].as_f64().unwrap() > 0.01, "{test}");
+}
+
+/// A file of 16-bit silence.
+fn wav(rate: u32, samples: u32) -> Vec<u8> {
+    let (bytes, mut file) = (2 * samples, b"RIFF".to_vec());
+    file.extend((36 + bytes).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    for part in [16, 1 | 1 << 16, rate, 2 * rate, 2 | 16 << 16] {
+        file.extend(part.to_le_bytes());
+    }
+    file.extend(b"data");
+    file.extend(bytes.to_le_bytes());
+    file.resize(file.len() + bytes as usize, 0);
+    file
+}
+
+#[test]
 fn models_are_inspected() {
     let dir = folder("inspect");
     let model = write(&dir, "sum.onnx", &sum());

@@ -226,7 +226,7 @@ fn attention_plan(tokens: usize, blocks: usize) -> plan::Plan {
     let [k, v] = ["k", "v"].map(|name| b.state(name, DType::F16, &[blocks, 2, 64, 64][..]));
     let [slots, positions] = ["slots", "positions"].map(|name| b.input(name, DType::U32, &[tokens][..]));
     let table = b.input("blocks", DType::U32, &[1, blocks][..]);
-    let op = Attention { heads: 8, kv_heads: 2, head_dim: 64, scale: 0.125 };
+    let op = Attention { heads: 8, kv_heads: 2, head_dim: 64, scale: 0.125, half: false };
     let out = b.one("attention", op, &[q, k, v, slots, positions, table]).unwrap();
     b.output(out);
     plan::compile(&b.finish().unwrap(), &Symbols::new(), &Caps::plain()).unwrap()

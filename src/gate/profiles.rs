@@ -142,10 +142,10 @@ pub fn adapters() -> Vec<Profile> {
         // Mali of the Bifrost families (G71 to G76), whose drivers offer no arithmetic within subgroups.
         of("mali-bifrost", wide([128 << 20, 1 << 30], [16, 16], None), limits(35, 4, 32, 384, [384; 3]), F16),
         // Apple's M and A GPUs from family Apple 4 on, through Metal: 32 KiB and 1024 threads (Metal Feature Set Tables); 29 of
-        // 31 buffers are free, and wgpu-hal 30 reports subgroups of 4 to 64 for every Metal device, though Apple's are of 32.
+        // 31 buffers are free. Subgroups are of 32, whatever wgpu-hal 30 reports.
         of(
             "apple",
-            matrices(8, Some(8), wide([CAP, 4 << 30], [32, 256], Some((4, 64)))),
+            matrices(8, Some(8), wide([CAP, 4 << 30], [32, 256], Some((32, 32)))),
             limits(29, 8, 32, 1024, [1024; 3]),
             MATRICES,
         ),

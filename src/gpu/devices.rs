@@ -86,6 +86,28 @@ pub(super) fn describe(index: usize, info: &wgpu::AdapterInfo, limits: &wgpu::Li
     }
 }
 
+/// Opens an adapter with those of `features` that it has and all of its limits.
+///
+/// # Errors
+/// [`Error::Device`] when the driver refuses.
+pub(super) fn request(
+    adapter: &wgpu::Adapter,
+    info: &DeviceInfo,
+    features: wgpu::Features,
+    experimental_features: wgpu::ExperimentalFeatures,
+) -> Result<(wgpu::Device, wgpu::Queue)> {
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("wavelane"),
+        required_features: adapter.features() & features,
+        experimental_features,
+        required_limits: adapter.limits(),
+        memory_hints: wgpu::MemoryHints::MemoryUsage,
+        ..Default::default()
+    };
+    pollster::block_on(adapter.request_device(&descriptor))
+        .map_err(|e| Error::Device { device: info.name.clone(), what: format!("cannot be opened: {e}") })
+}
+
 /// What every plain kernel variant needs of a device.
 fn refusal(limits: &wgpu::Limits) -> Option<String> {
     let need = [
@@ -100,7 +122,10 @@ fn refusal(limits: &wgpu::Limits) -> Option<String> {
 }
 
 fn caps(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {
-    let subgroup = features.contains(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size));
+    let reported = features.contains(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size));
+    // wgpu-hal 30 reports 4 to 64 for every Metal device; the SIMD-groups of Apple's own GPUs are of 32 threads.
+    let apple = info.backend == wgpu::Backend::Metal && info.name.starts_with("Apple");
+    let subgroup = if apple { reported.map(|_| (32, 32)) } else { reported };
     Caps {
         max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,

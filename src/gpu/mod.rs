@@ -76,6 +76,8 @@ struct Inner {
     memory: Arc<memory::Account>,
     preparation: preparation::Clock,
     record: Option<Arc<Record>>,
+    /// What the device was opened from, where that was done here.
+    adapter: Option<wgpu::Adapter>,
 }
 
 impl Gpu {
@@ -89,8 +91,8 @@ impl Gpu {
     }
 
     /// Opens a device with what wgpu calls experimental and kernels exist for: the matrices that its subgroups multiply together
-    /// ([`Caps::cooperative`]). No software device has these, so that this crate's tests compile such kernels and never run
-    /// them: check a model on the device first.
+    /// ([`Caps::cooperative`]). No software device has these, so that this crate's tests run such kernels with the functions for
+    /// matrices written out: check a model on the device first.
     ///
     /// # Errors
     /// As [`Gpu::open`].
@@ -114,17 +116,20 @@ impl Gpu {
             let enabled = unsafe { wgpu::ExperimentalFeatures::enabled() };
             token = enabled;
         }
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("wavelane"),
-            required_features: adapter.features() & features,
-            experimental_features: token,
-            required_limits: adapter.limits(),
-            memory_hints: wgpu::MemoryHints::MemoryUsage,
-            ..Default::default()
-        };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-            .map_err(|e| Error::Device { device: chosen.name.clone(), what: format!("cannot be opened: {e}") })?;
-        Ok(Gpu::new(device, queue, chosen))
+        let (device, queue) = devices::request(adapter, &chosen, features, token)?;
+        Ok(Gpu::new(device, queue, chosen, Some(adapter.clone())))
+    }
+
+    /// The same device opened once more, to compile and run kernels beside this one's, for those who try kernel after kernel. Only
+    /// software drivers for Vulkan have use for it: these compile one kernel after another in a device's queue, when it first runs.
+    /// What is experimental, and a record, stay behind; a planted fault does not.
+    #[cfg(feature = "gate")]
+    pub(crate) fn again(&self) -> Result<Option<Self>> {
+        let Inner { adapter, info, pipelines, .. } = &*self.0;
+        let Some(adapter) = adapter.as_ref().filter(|_| info.kind == "cpu" && info.backend == "vulkan") else { return Ok(None) };
+        let (device, queue) = devices::request(adapter, info, devices::WANTED, wgpu::ExperimentalFeatures::disabled())?;
+        let gpu = Gpu::new(device, queue, info.clone(), Some(adapter.clone()));
+        Ok(Some(gpu.changed(|inner| inner.pipelines = Arc::new(pipelines.afresh()))))
     }
 
     /// Runs on a device that the host application owns. The device should have been requested with the adapter's
@@ -137,11 +142,11 @@ impl Gpu {
         let info = describe(0, &device.adapter_info(), &device.limits(), device.features());
         match &info.refused {
             Some(reason) => Err(Error::NoDevice(format!("the host's device '{}' cannot run plans: {reason}", info.name))),
-            None => Ok(Gpu::new(device, queue, info)),
+            None => Ok(Gpu::new(device, queue, info, None)),
         }
     }
 
-    fn new(device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo) -> Self {
+    fn new(device: wgpu::Device, queue: wgpu::Queue, info: DeviceInfo, adapter: Option<wgpu::Adapter>) -> Self {
         log::info!("device '{}' ({}, {}), {:?}", info.name, info.backend, info.driver, info.caps);
         Gpu(Arc::new(Inner {
             device,
@@ -152,12 +157,13 @@ impl Gpu {
             memory: Arc::default(),
             preparation: Arc::default(),
             record: None,
+            adapter,
         }))
     }
 
     /// Another handle of the same device, with what `change` makes different.
     fn changed(&self, change: impl FnOnce(&mut Inner)) -> Self {
-        let Inner { device, queue, info, pipelines, memory, preparation, record, .. } = &*self.0;
+        let Inner { device, queue, info, pipelines, memory, preparation, record, adapter, .. } = &*self.0;
         let mut inner = Inner {
             device: device.clone(),
             queue: queue.clone(),
@@ -167,6 +173,7 @@ impl Gpu {
             memory: memory.clone(),
             preparation: preparation.clone(),
             record: record.clone(),
+            adapter: adapter.clone(),
         };
         change(&mut inner);
         Gpu(Arc::new(inner))
@@ -211,7 +218,7 @@ impl Gpu {
     /// The same device as a broken driver would make it, for tests: `fault` changes the WGSL of the kernels of its choice.
     #[doc(hidden)]
     pub fn with_fault(&self, fault: impl Fn(&Kernel, String) -> String + Send + Sync + 'static) -> Self {
-        self.changed(|inner| inner.pipelines = Arc::new(pipelines::Pipelines::with_fault(Box::new(fault))))
+        self.changed(|inner| inner.pipelines = Arc::new(pipelines::Pipelines::with_fault(Arc::new(fault))))
     }
 
     /// What the device was asked for so far.

@@ -51,7 +51,7 @@ impl fmt::Display for Refusal {
 }
 
 /// Changes the WGSL of a kernel as a broken driver might change what it does.
-type Fault = Box<dyn Fn(&Kernel, String) -> String + Send + Sync>;
+type Fault = Arc<dyn Fn(&Kernel, String) -> String + Send + Sync>;
 
 /// All pipelines of a device.
 #[derive(Default)]
@@ -67,6 +67,12 @@ impl Pipelines {
     /// None yet, and all to come with `fault`.
     pub fn with_fault(fault: Fault) -> Self {
         Pipelines { fault: Some(fault), ..Pipelines::default() }
+    }
+
+    /// None yet, and all to come with the same fault.
+    #[cfg(feature = "gate")]
+    pub fn afresh(&self) -> Self {
+        Pipelines { fault: self.fault.clone(), ..Pipelines::default() }
     }
 
     /// From now on what the driver compiles is kept in a file, if it is not already.

@@ -344,3 +344,29 @@ fn example(
     };
     Tensor::new(shape, data)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::DeviceChoice;
+    use crate::ops::Softmax;
+
+    #[test]
+    fn what_is_far_too_slow_is_timed_once() {
+        let gpu = Gpu::open(&DeviceChoice::Best).expect("a device to test on; scripts/test.sh installs two");
+        let mut b = GraphBuilder::new();
+        let x = b.input("x", DType::F32, &[4, 64][..]);
+        let y = b.one("y", Softmax { log: false }, &[x]).unwrap();
+        b.output(y);
+        let trial = Trial::of_graph(&b.finish().unwrap(), Fill::Units).unwrap();
+        let submits = |limit: f64| {
+            let gpu = gpu.with_caps(|_| {});
+            let seconds = trial.time(&gpu, &WeightStore::new(&gpu), limit, Allowance::Steps(1)).unwrap();
+            (seconds.is_some(), gpu.counters().submits)
+        };
+        let ((timed, all), (slow, few)) = (submits(f64::INFINITY), submits(-1.0));
+        assert!(timed && !slow);
+        // Without the three measurements of which the least counts.
+        assert_eq!(all - few, 3);
+    }
+}

@@ -293,7 +293,7 @@ fn attention(t: usize, positions: usize) -> Result<NamedCase> {
     let seen: usize = (positions - t + 1..=positions).sum();
     let bytes = 2 * positions * kv_heads * head_dim * 2 + 2 * t * heads * head_dim * 4;
     let work = Work { bound: if t == 1 { Bound::Read } else { Bound::F32 }, bytes, flops: 4 * heads * head_dim * seen };
-    let op = Attention { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() };
+    let op = Attention { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), half: false };
     Ok(NamedCase {
         name: format!("attention T={t} of {positions}"),
         work,

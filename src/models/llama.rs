@@ -181,7 +181,7 @@ impl Layer<'_, '_> {
             }
             weights => self.turn_and_store_apart(x, weights, table, keys, values)?,
         };
-        let attention = Attention { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() };
+        let attention = Attention { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), half: false };
         let a = self.b.one(self.name("attn"), attention, &[q, keys, values, slots, positions, blocks])?;
         let a = self.product("attn_output", a)?; // [T, width]
         let h = self.b.one(self.name("attn_residual"), Elementwise::add(), &[a, h])?;

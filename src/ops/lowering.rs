@@ -75,6 +75,30 @@ impl PackedWeight<'_> {
     }
 }
 
+/// Matrices that the subgroups of a workgroup of 128 invocations multiply together.
+pub struct Matrices {
+    /// The provider file that names them.
+    pub provider: &'static str,
+    /// The fewest subgroups that such a workgroup has: 2 or 4.
+    pub fewest: u32,
+    /// The most: 4 at most.
+    pub most: u32,
+}
+
+impl Matrices {
+    /// Those of a device: of f16 where `half` allows these and the device has them, else of f32.
+    pub fn of(caps: &Caps, half: bool) -> Option<Self> {
+        let (fewest, most) = caps.subgroups_of(128).filter(|(fewest, most)| *fewest >= 2 && *most <= 4)?;
+        let provider = match (caps.cooperative.half.filter(|_| half && caps.half), caps.cooperative.float) {
+            (Some(16), _) => "cooperative/half_16",
+            (Some(8), _) => "cooperative/half_8",
+            (_, Some(8)) => "cooperative/float_8",
+            _ => return None,
+        };
+        Some(Matrices { provider, fewest, most })
+    }
+}
+
 /// The context of one op's lowering.
 pub struct Lowering<'a> {
     /// The device, as kernels are chosen for it.

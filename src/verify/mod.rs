@@ -3,6 +3,7 @@
 //! The cases are the graphs of the static gate. Kernels that are wrong, or that the driver refuses to compile, are struck from the
 //! device's record. `docs/proving.md` says what is tried and promised.
 
+mod compare;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,15 +12,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gate;
-use crate::gpu::{Budget, DeviceInfo, Fill, Gpu, Record, Trial, Verdict, WeightStore};
+use crate::gpu::{Budget, DeviceInfo, Fill, Gpu, Record};
 use crate::graph::Graph;
 use crate::kernel::Caps;
-use crate::kernel::caps::View;
-use crate::plan::{self, Plan};
+use crate::plan;
 use crate::shape::Symbols;
 
+use compare::{Compared, compare};
 use tasks::Task;
 
 /// How much is compared.
@@ -91,16 +92,9 @@ pub struct Verification {
     pub untried: Vec<(Untried, usize)>,
 }
 
-/// Tasks whose pipelines are made at a time: that takes most of the time, and all cores can do it.
-const AHEAD: usize = 32;
-
-/// Pipelines that are kept for further tasks: one of an unrolled kernel takes a MiB or two on drivers that run shaders on a CPU.
-const KEPT: usize = 256;
-
-/// A verification under way.
-struct Run<'a> {
-    gpu: &'a Gpu,
-    graphs: &'a [Graph],
+/// What the comparisons showed so far.
+#[derive(Default)]
+struct Findings {
     families: BTreeMap<String, (Family, BTreeSet<String>)>,
     /// By the kernel's name, with the graph that failed.
     struck: BTreeMap<String, (String, usize)>,
@@ -116,25 +110,21 @@ pub fn verify(gpu: &Gpu, extent: Extent, progress: &mut dyn FnMut(usize, usize))
     let started = Instant::now();
     let record = gpu.record().cloned().unwrap_or_else(|| Arc::new(Record::new(Budget::NONE)));
     record.forget_proofs();
-    let gpu = &gpu.with_record(record.clone());
     let graphs = &gate::graphs()[..];
     let caps = &gpu.info().caps;
-    let mut run = Run { gpu, graphs, families: BTreeMap::new(), struck: BTreeMap::new(), untried: BTreeMap::new() };
+    let mut findings = Findings::default();
     let tasks = match extent {
         Extent::Quick => tasks::fewest(graphs, caps)?,
-        Extent::Full => tasks::all(graphs, caps, &mut |untried| *run.untried.entry(untried).or_default() += 1)?,
+        Extent::Full => tasks::all(graphs, caps, &mut |untried| *findings.untried.entry(untried).or_default() += 1)?,
     };
     let all = tasks.iter().map(|task| task.views.len()).sum();
     let mut done = 0;
-    for tasks in tasks.chunks(AHEAD) {
-        gpu.prepare(&tasks.iter().flat_map(|task| run.plans(task)).collect::<Vec<_>>())?;
-        for task in tasks {
-            progress(done, all);
-            run.take(task)?;
-            done += task.views.len();
-        }
-        gpu.trim_pipelines(KEPT);
-    }
+    progress(done, all);
+    compare(gpu, &record, graphs, &tasks, &mut |compared| {
+        findings.note(graphs, compared);
+        done += 1;
+        progress(done, all);
+    })?;
     record.save();
     let choices = record.choices();
     let replaced = |(kernel, (reason, graph)): (String, (String, usize))| {
@@ -142,10 +132,10 @@ pub fn verify(gpu: &Gpu, extent: Extent, progress: &mut dyn FnMut(usize, usize))
         let replacement = plan.map(|plan| plan.dispatches().map(|d| d.kernel.name()).collect::<Vec<_>>().join("; "));
         (kernel, Struck { reason, replacement })
     };
-    let kernels: BTreeSet<&String> = run.families.values().flat_map(|(_, kernels)| kernels).collect();
+    let kernels: BTreeSet<&String> = findings.families.values().flat_map(|(_, kernels)| kernels).collect();
     let kernels = kernels.len();
     let families: Vec<Family> =
-        run.families.into_values().map(|(family, kernels)| Family { kernels: kernels.len(), ..family }).collect();
+        findings.families.into_values().map(|(family, kernels)| Family { kernels: kernels.len(), ..family }).collect();
     Ok(Verification {
         device: gpu.info().clone(),
         full: extent == Extent::Full,
@@ -153,41 +143,22 @@ pub fn verify(gpu: &Gpu, extent: Extent, progress: &mut dyn FnMut(usize, usize))
         kernels,
         seconds: started.elapsed().as_secs_f64(),
         families,
-        struck: run.struck.into_iter().map(replaced).collect(),
-        untried: run.untried.into_iter().collect(),
+        struck: findings.struck.into_iter().map(replaced).collect(),
+        untried: findings.untried.into_iter().collect(),
     })
 }
 
-impl Run<'_> {
-    /// The plans of one task, where there are any.
-    fn plans(&self, task: &Task) -> Vec<Plan> {
-        let compile =
-            |view: &View| plan::compile(&self.graphs[task.graph], &Symbols::new(), &task.caps(self.gpu).seen_as(*view)).ok();
-        task.views.iter().filter_map(compile).collect()
-    }
-
-    /// Makes the comparisons of one task.
-    fn take(&mut self, task: &Task) -> Result<()> {
-        let graph = &self.graphs[task.graph];
-        let small = self.gpu.with_caps(|caps| *caps = task.caps(self.gpu));
-        let gpu = self.gpu.record().map_or(small.clone(), |record| small.with_record(record.clone()));
-        let trial = Trial::of_graph(graph, task.fill)?;
-        let weights = WeightStore::new(&gpu);
-        for view in &task.views {
-            let began = Instant::now();
-            match gpu.verify(&trial, *view, &weights) {
-                Ok(verdict) => self.note(task, *view, verdict, began.elapsed().as_secs_f64()),
-                Err(e @ (Error::Unsupported(_) | Error::Request(_) | Error::Shape { .. })) => {
-                    let op = graph.nodes[0].op.name().into();
-                    *self.untried.entry(Untried { op, view: view.to_string(), reason: e.to_string() }).or_default() += 1;
-                }
-                Err(e) => return Err(e),
+impl Findings {
+    fn note(&mut self, graphs: &[Graph], Compared { task, view, verdict, seconds }: Compared<'_>) {
+        let graph = &graphs[task.graph];
+        let verdict = match verdict {
+            Ok(verdict) => verdict,
+            Err(reason) => {
+                let untried = Untried { op: graph.nodes[0].op.name().into(), view: view.to_string(), reason };
+                *self.untried.entry(untried).or_default() += 1;
+                return;
             }
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, task: &Task, view: View, verdict: Verdict, seconds: f64) {
+        };
         let name = verdict.kernels.last().map_or_else(|| "none".to_owned(), |kernel| kernel.shader.to_string());
         let (family, kernels) = self.families.entry(name.clone()).or_default();
         family.family = name;
@@ -197,12 +168,12 @@ impl Run<'_> {
         match verdict.outcome {
             Ok(worst) if worst >= family.worst => {
                 family.worst = worst;
-                family.worst_case = format!("{}, {view}", task.describe(&self.graphs[task.graph]));
+                family.worst_case = format!("{}, {view}", task.describe(graph));
             }
             Ok(_) => {}
             Err(what) => {
                 family.wrong += 1;
-                let what = format!("{}: {what}", task.describe(&self.graphs[task.graph]));
+                let what = format!("{}: {what}", task.describe(graph));
                 for kernel in &verdict.kernels {
                     self.struck.entry(kernel.name()).or_insert_with(|| (what.clone(), task.graph));
                 }
@@ -213,9 +184,8 @@ impl Run<'_> {
 
 impl Task {
     /// The device as far as planning is concerned.
-    fn caps(&self, gpu: &Gpu) -> Caps {
-        let caps = gpu.info().caps.clone();
-        Caps { max_buffer: self.buffer.unwrap_or(caps.max_buffer), ..caps }
+    fn caps(&self, device: &Caps) -> Caps {
+        Caps { max_buffer: self.buffer.unwrap_or(device.max_buffer), ..device.clone() }
     }
 
     /// The case in one line: the op, its operands, their numbers.

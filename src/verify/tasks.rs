@@ -54,7 +54,10 @@ pub fn all(graphs: &[Graph], caps: &Caps, untried: &mut dyn FnMut(Untried)) -> R
                 note_extremes(&mut extreme, &problem, graph, *view, lowered);
                 note_split(&mut split, &problem, of, graph, caps, *view);
             }
-            tasks.push(Task { graph, fill: Fill::Units, buffer: None, views: found.into_iter().map(|(view, _)| view).collect() });
+            let views: Vec<View> = found.into_iter().map(|(view, _)| view).collect();
+            if !views.is_empty() {
+                tasks.push(Task { graph, fill: Fill::Units, buffer: None, views });
+            }
         }
     }
     for cheapest in [extreme, split] {
@@ -68,7 +71,14 @@ pub fn all(graphs: &[Graph], caps: &Caps, untried: &mut dyn FnMut(Untried)) -> R
             Task { graph, fill, buffer, views }
         }));
     }
+    tasks.sort_by_cached_key(|task| kernel(&graphs[task.graph], &task.caps(caps).seen_as(task.views[0])));
     Ok(tasks)
+}
+
+/// The kernel of a graph's result: graphs that share it follow one another, so that it is compiled once and then dropped.
+fn kernel(graph: &Graph, caps: &Caps) -> String {
+    let plan = plan::compile(graph, &Symbols::new(), caps).ok();
+    plan.and_then(|plan| plan.dispatches().last().map(|dispatch| dispatch.kernel.name())).unwrap_or_default()
 }
 
 /// Notes a graph for the extreme numbers of which its op promises something.

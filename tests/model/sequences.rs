@@ -1,14 +1,16 @@
 //! Sequences: chunks, caches, ends of text, cancellation, threads, async code, and a host's own device.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use wavelane::dtype::DType;
 use wavelane::error::Error;
 use wavelane::generate::{Engine, FinishReason, Options, Prompt, Request, Sampling, Sequence, StopRules};
-use wavelane::gpu::Gpu;
+use wavelane::gpu::{Allowance, Budget, Gpu, Record};
 use wavelane::session::Device;
 
 use crate::devices;
+use crate::steps;
 use crate::steps::engine;
 use crate::tiny::Tiny;
 
@@ -52,7 +54,11 @@ fn bits(sequence: &mut Sequence, ids: &[u32]) -> Vec<u32> {
 
 #[test]
 fn reproducible_results_do_not_depend_on_how_they_came_about() {
-    let engine = on_llvmpipe();
+    devices::open().into_iter().for_each(reproducible_on);
+}
+
+fn reproducible_on(gpu: Gpu) {
+    let engine = engine(&Tiny::default(), Device::Gpu(gpu.clone()));
     let Prompt::Ids(text) = prompt(70) else { panic!() };
     let options = Options::default().reproducible();
     let expected = bits(&mut engine.sequence(&options).unwrap(), &text);
@@ -71,6 +77,22 @@ fn reproducible_results_do_not_depend_on_how_they_came_about() {
         let threads: Vec<_> = (0..3).map(|_| scope.spawn(one)).collect();
         threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), expected));
     });
+
+    // Another start that heeds what was learnt: whatever runs fastest, results are those of all later starts.
+    let tuning = Budget { proving: Allowance::NONE, tuning: Allowance::Steps(4) };
+    let record = Arc::new(Record::new(tuning));
+    let start = |record| steps::engine(&Tiny::default(), Device::Gpu(gpu.with_record(record)));
+    bits(&mut start(record.clone()).sequence(&options).unwrap(), &text);
+    assert!(!record.choices().fastest.is_empty());
+    let file = std::env::temp_dir().join(format!("wavelane-learnt-{}-{}.json", std::process::id(), gpu.info().index));
+    record.save_as(&file).unwrap();
+    let later = || {
+        let record = Arc::new(Record::new(Budget::NONE));
+        record.import(&file).unwrap();
+        bits(&mut start(record).sequence(&options).unwrap(), &text)
+    };
+    assert_eq!(later(), later());
+    std::fs::remove_file(&file).unwrap();
 
     // Candidates are drawn from logits: what the cache held already must not change one.
     let drawn = |cached: u32| {

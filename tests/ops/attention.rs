@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use wavelane::dtype::DType;
-use wavelane::gpu::{Runner, WeightStore};
+use wavelane::gpu::{Gpu, Runner, WeightStore};
 use wavelane::graph::{Graph, GraphBuilder};
 use wavelane::ops::cache_write::NO_SLOT;
 use wavelane::ops::{Attention, CacheWrite, Pairing, Rope, RopeCache, rope};
-use wavelane::plan::Request;
+use wavelane::plan::{Plan, Request};
 use wavelane::shape::Symbols;
 use wavelane::tensor::Tensor;
 
@@ -79,7 +79,7 @@ fn long_contexts_are_shared_out_over_workgroups() {
 /// Values that are infinite or no number reach the tokens that attend to them, and no token before these or of another sequence.
 #[test]
 fn values_that_are_no_numbers_stay_with_those_who_see_them() {
-    let op = |heads, kv_heads, head_dim| Attention { heads, kv_heads, head_dim, scale: 0.2 };
+    let op = |heads, kv_heads, head_dim| Attention { heads, kv_heads, head_dim, scale: 0.2, half: false };
     let mut cases = Vec::new();
     for (heads, kv_heads, dim, dtype) in [(1, 1, 32, DType::F32), (6, 2, 64, DType::F16), (2, 2, 20, DType::F32)] {
         // Two sequences in turn, and one alone.
@@ -119,7 +119,13 @@ fn values_that_are_no_numbers_stay_with_those_who_see_them() {
 /// Fills two sequences in one step of `long + 5` tokens, then runs a step of three tokens of which one is idle, one of 33 in
 /// which both sequences take turns, and some of one token, checking every node of all.
 fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType, long: u32) {
-    let op = Attention { heads, kv_heads, head_dim: dim, scale: 1.0 / (dim as f32).sqrt() };
+    let op = Attention { heads, kv_heads, head_dim: dim, scale: 1.0 / (dim as f32).sqrt(), half: false };
+    devices().iter().flat_map(families).for_each(|gpu| drop(attend_on(&gpu, op.clone(), dtype, long)));
+}
+
+/// The same on one device; returns the plans that ran.
+pub fn attend_on(gpu: &Gpu, op: Attention, dtype: DType, long: u32) -> Vec<Arc<Plan>> {
+    let Attention { heads, kv_heads, head_dim: dim, .. } = op;
     let (graph, pages) = writes_and_attention(op, dtype, long);
     let fill = (0..long + 5).map(|i| if i < long { (0, i) } else { (1, i - long) });
     let few = [(1, 5), (NO_SLOT, 7), (0, long)];
@@ -128,30 +134,29 @@ fn attend(heads: usize, kv_heads: usize, dim: usize, dtype: DType, long: u32) {
     let alone = [(0, long + 1), (1, 2), (NO_SLOT, 9)].map(|token| vec![token]);
     let steps = [fill.collect(), few.to_vec(), mixed.collect::<Vec<(u32, u32)>>()].into_iter().chain(alone);
     let steps: Vec<Vec<(u32, u32)>> = steps.collect();
-    for gpu in devices().iter().flat_map(families) {
-        let mut runner = Runner::new(&gpu, graph.clone(), WeightStore::new(&gpu)).unwrap();
-        for (seed, step) in steps.iter().enumerate() {
-            let t = step.len();
-            let (slots, positions): (Vec<u32>, Vec<u32>) = step.iter().copied().unzip();
-            let mut numbers = Numbers::new(seed as u64 + 11);
-            let mut rows = |n: usize| Tensor::f32(&[t, n], numbers.units(t * n).iter().map(|v| v * 3.0).collect()).unwrap();
-            let inputs = [
-                rows(heads * dim),
-                rows(kv_heads * dim),
-                rows(kv_heads * dim),
-                Tensor::u32(&[t], slots).unwrap(),
-                Tensor::u32(&[t], positions).unwrap(),
-                pages.clone(),
-            ];
-            let request = Request { symbols: Symbols::from([("T".into(), t)]), outputs: vec![0] };
-            let out = runner
-                .check(&request, &inputs, &mut |_| {})
-                .unwrap_or_else(|e| panic!("{heads}/{kv_heads} x {dim} {dtype}, {long} positions, {t} tokens: {e}"));
-            for idle in step.iter().zip(out[0].as_f32().unwrap().chunks_exact(heads * dim)).filter(|(s, _)| s.0 == NO_SLOT) {
-                assert!(idle.1.iter().all(|v| *v == 0.0), "an idle token must yield zeros");
-            }
+    let mut runner = Runner::new(gpu, graph.clone(), WeightStore::new(gpu)).unwrap();
+    for (seed, step) in steps.iter().enumerate() {
+        let t = step.len();
+        let (slots, positions): (Vec<u32>, Vec<u32>) = step.iter().copied().unzip();
+        let mut numbers = Numbers::new(seed as u64 + 11);
+        let mut rows = |n: usize| Tensor::f32(&[t, n], numbers.units(t * n).iter().map(|v| v * 3.0).collect()).unwrap();
+        let inputs = [
+            rows(heads * dim),
+            rows(kv_heads * dim),
+            rows(kv_heads * dim),
+            Tensor::u32(&[t], slots).unwrap(),
+            Tensor::u32(&[t], positions).unwrap(),
+            pages.clone(),
+        ];
+        let request = Request { symbols: Symbols::from([("T".into(), t)]), outputs: vec![0] };
+        let out = runner
+            .check(&request, &inputs, &mut |_| {})
+            .unwrap_or_else(|e| panic!("{heads}/{kv_heads} x {dim} {dtype}, {long} positions, {t} tokens: {e}"));
+        for idle in step.iter().zip(out[0].as_f32().unwrap().chunks_exact(heads * dim)).filter(|(s, _)| s.0 == NO_SLOT) {
+            assert!(idle.1.iter().all(|v| *v == 0.0), "an idle token must yield zeros");
         }
     }
+    runner.plans().cloned().collect()
 }
 
 /// Both writes and attention, on a cache of two sequences of up to `long` positions and some; and the table of its pages.

@@ -1,13 +1,13 @@
 //! Runs one-op graphs on devices and compares with the reference. It owns the variant families.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use wavelane::dtype::DType;
 use wavelane::gpu::{Gpu, Runner, WeightStore};
 use wavelane::graph::GraphBuilder;
 use wavelane::kernel::caps::{Caps, Width};
 use wavelane::ops::Op;
-use wavelane::plan::Request;
+use wavelane::plan::{Plan, Request};
 use wavelane::shape::{Shape, Symbols};
 use wavelane::tensor::{Tensor, Weight};
 
@@ -71,7 +71,8 @@ pub fn check_with(cases: &[Case], limit: fn(&mut Caps)) {
     assert!(failures.is_empty(), "{} of the checks failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-fn run(gpu: &Gpu, case: &Case) -> wavelane::Result<()> {
+/// Checks a case on a device; returns the plan that ran.
+pub fn run(gpu: &Gpu, case: &Case) -> wavelane::Result<Arc<Plan>> {
     let mut b = GraphBuilder::new();
     let mut inputs = Vec::new();
     let mut ids = Vec::new();
@@ -88,10 +89,11 @@ fn run(gpu: &Gpu, case: &Case) -> wavelane::Result<()> {
     for out in b.node("case", case.op.clone(), &ids)? {
         b.output(out);
     }
-    let graph: std::sync::Arc<wavelane::graph::Graph> = b.finish()?.into();
+    let graph: Arc<wavelane::graph::Graph> = b.finish()?.into();
     let outputs = (0..graph.outputs.len()).collect();
     let mut runner = Runner::new(gpu, graph, WeightStore::new(gpu))?;
-    runner.check(&Request { symbols: Symbols::new(), outputs }, &inputs, &mut |_| {}).map(|_| ())
+    runner.check(&Request { symbols: Symbols::new(), outputs }, &inputs, &mut |_| {})?;
+    Ok(runner.plans().last().cloned().expect("what ran has a plan"))
 }
 
 /// An input of numbers in [-1, 1).
@@ -109,7 +111,7 @@ pub fn ids(values: &[u32]) -> Operand {
 pub fn weight(dtype: DType, rows: usize, columns: usize, seed: u64) -> Operand {
     let bytes = weight_bytes(dtype, rows, columns, seed, 0.05);
     let n = bytes.len();
-    Operand::Weight(Weight::new(dtype, &[rows, columns], std::sync::Arc::new(bytes), 0..n).unwrap())
+    Operand::Weight(Weight::new(dtype, &[rows, columns], Arc::new(bytes), 0..n).unwrap())
 }
 
 /// A one-dimensional f32 weight.

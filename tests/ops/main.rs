@@ -10,6 +10,7 @@ mod attention;
 mod batched;
 mod bytes;
 mod convolution;
+mod cooperative;
 mod dense_attention;
 mod elementwise;
 mod indexing;

@@ -95,8 +95,10 @@ pub fn graphs() -> Vec<Graph> {
             [b.input("slots", DType::U32, &[3][..]), b.input("positions", DType::U32, &[3][..]), blocks]
         };
         // One token, few; many tokens of which each workgroup takes all positions, and so many that it takes a part of them.
-        for (tokens, blocks) in [(1, 4), (3, 4), (128, 1), (128, 16)] {
-            let attention = Attention { heads, kv_heads, head_dim, scale: 0.125 };
+        for (tokens, blocks, half) in
+            [(1, 4, false), (3, 4, false), (128, 1, false), (128, 16, false), (128, 1, true), (128, 16, true)]
+        {
+            let attention = Attention { heads, kv_heads, head_dim, scale: 0.125, half };
             graphs.push(one(attention, |b| {
                 let ids = vec![b.input("q", DType::F32, &[tokens, heads * head_dim][..]), cache(b, "k"), cache(b, "v")];
                 let [slots, positions] = ["slots", "positions"].map(|name| b.input(name, DType::U32, &[tokens][..]));

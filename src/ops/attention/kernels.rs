@@ -5,6 +5,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::kernel::caps::Width;
 use crate::kernel::{Caps, Dispatch, Kernel, LINEAR_WORKGROUP, linear_grid};
+use crate::ops::lowering::Matrices;
 use crate::ops::{Lowering, Operand};
 
 /// Workgroups that keep a large GPU busy: below, positions are shared out over several.
@@ -15,6 +16,9 @@ const MOST_SPLITS: usize = 64;
 
 /// Query rows and keys of a tile of `attention_tiles`.
 const TILE: usize = 64;
+
+/// Those of `attention_cooperative`.
+const SMALL_TILE: usize = 32;
 
 /// A kernel for a step, and how the step is cut for it.
 struct Choice {
@@ -85,7 +89,11 @@ fn choose(op: &Attention, cx: &Lowering<'_>) -> Result<Choice> {
     if cx.caps.width == Width::Wide && (16..=256).contains(&op.head_dim) && op.head_dim.is_multiple_of(8) {
         // Reasoned: from half a tile of query rows on, a tile takes fewer instructions and loads than its rows one by one.
         if tokens > 1 && tokens * group >= TILE / 2 {
-            return Ok(tiles(op, tokens, cache.dtype));
+            let matrices = Matrices::of(cx.caps, op.half).filter(|_| op.head_dim <= 128);
+            return Ok(match matrices {
+                Some(matrices) => by_matrices(op, tokens, cache.dtype, matrices),
+                None => tiles(op, tokens, cache.dtype),
+            });
         }
         if page.is_multiple_of(4) {
             return Ok(few(op, tokens, cache.dtype));
@@ -133,9 +141,20 @@ fn tiles(op: &Attention, tokens: usize, dtype: DType) -> Choice {
     // Values that stand in workgroup memory at a time: 512 quads.
     let chunk = (512 / (op.head_dim / 4)).min(32);
     let chunk = if chunk.is_power_of_two() { chunk } else { chunk.next_power_of_two() / 2 };
-    let kernel = Kernel::new("attention_tiles").provider(format!("load/cache_pairs_{dtype}"));
+    let kernel = Kernel::new("attention_tiles").provider("attention/turns").provider(format!("load/cache_pairs_{dtype}"));
     let kernel = kernel.constant("GROUP", group as u32).constant("CHUNK", chunk as u32);
     Choice { kernel, grid: [(tokens * group).div_ceil(TILE), op.kv_heads], tile: Some(TILE) }
+}
+
+/// Smaller tiles, by matrices that subgroups multiply together. Queries of longer heads would take too many registers.
+fn by_matrices(op: &Attention, tokens: usize, dtype: DType, matrices: Matrices) -> Choice {
+    let Matrices { provider, fewest, most } = matrices;
+    let group = op.heads / op.kv_heads;
+    let kernel = Kernel::new("attention_cooperative").provider("attention/turns").provider(format!("load/cache_pairs_{dtype}"));
+    let kernel = kernel.provider(provider).constant("GROUP", group as u32).constant("PARTS", fewest);
+    let surplus = if most > fewest { SMALL_TILE * SMALL_TILE } else { 0 };
+    let kernel = kernel.constant("SURPLUS", surplus as u32);
+    Choice { kernel, grid: [(tokens * group).div_ceil(SMALL_TILE), op.kv_heads], tile: Some(SMALL_TILE) }
 }
 
 /// One token at a time.

@@ -29,7 +29,13 @@ pub struct Attention {
     pub head_dim: usize,
     /// Factor of the scores, usually `1 / sqrt(head_dim)`.
     pub scale: f32,
+    /// Whether steps of many tokens may round queries, keys, values and weights to f16, where a device does so faster.
+    pub half: bool,
 }
+
+/// The relative error of rounding to f16, and twice the absolute one of what is below its normal numbers.
+const HALF_ROUNDING: f32 = 1.0 / 2048.0;
+const HALF_LEAST: f32 = 1.0 / 16_777_216.0;
 
 /// What one token and head attends to.
 struct Row {
@@ -41,6 +47,8 @@ struct Row {
     magnitude: Vec<f32>,
     /// The largest magnitude of a value.
     largest: f32,
+    /// The most that a key's magnitudes and the query's, scaled, add up to.
+    score_terms: f32,
 }
 
 impl Attention {
@@ -78,7 +86,9 @@ impl Attention {
             let magnitude = (0..dim).map(|i| sum(i, f32::abs)).collect();
             let values = at.iter().flat_map(|a| (0..dim).map(move |i| a + i));
             let largest = values.map(|i| element(v, i).abs()).fold(0.0, f32::max);
-            Ok(Some(Row { score_magnitude, out, magnitude, largest }))
+            let terms = |a: &usize| (0..dim).fold(0.0, |s, i| s + (q[i] * self.scale).abs() + element(k, a + i).abs());
+            let score_terms = at.iter().map(terms).fold(0.0, f32::max);
+            Ok(Some(Row { score_magnitude, out, magnitude, largest, score_terms }))
         };
         queries.par_iter().enumerate().map(one).collect()
     }
@@ -123,6 +133,8 @@ impl Rule for Attention {
     /// weights that count, those above e^-20, add up to at most 20, which is 29 for powers of two. All this changes a weight by a
     /// factor `1 +- 2e` or so after normalising; the weighted sum adds its own error. Everything multiplies the sum of magnitudes.
     /// Where scores are so large that `e` is no small number any more, any value may get the weight of any other.
+    /// In f16 a query, scaled, and a key are rounded to 11 bits each, or to a multiple of 2^-24 where they are small; so are a weight, which
+    /// is at most 1 while the weights of a row add up to 1 or more, and a value.
     fn tolerance(&self, inputs: &[Input], _: &[Tensor]) -> Result<Vec<Tolerance>> {
         let positions = inputs[4].tensor()?.as_u32()?;
         let rows = self.rows(inputs)?;
@@ -130,18 +142,25 @@ impl Rule for Attention {
             let Some(row) = row else { return vec![0.0; self.head_dim] };
             let n = positions[index / self.heads] as usize + 1;
             let powers = 3.0 * (3.0 + (n as f32).ln()) + 2.0 * 29.0;
-            let score = sum_error(self.head_dim + 1) * row.score_magnitude + powers * 2.0 * ROUNDING;
-            let relative = 4.0 * score + 2.0 * sum_error(n);
+            let mut score = sum_error(self.head_dim + 1) * row.score_magnitude + powers * 2.0 * ROUNDING;
+            let (mut relative, mut absolute) = (2.0 * sum_error(n), f32::MIN_POSITIVE);
+            if self.half {
+                score += 2.0 * HALF_ROUNDING * row.score_magnitude + HALF_LEAST * row.score_terms;
+                relative += 2.0 * HALF_ROUNDING;
+                absolute += HALF_LEAST * (n as f32 * row.largest + 1.0);
+            }
+            relative += 4.0 * score;
             if score > 0.1 {
                 return vec![2.0 * row.largest + f32::MIN_POSITIVE; self.head_dim];
             }
-            row.magnitude.iter().map(|m| relative * m + f32::MIN_POSITIVE).collect()
+            row.magnitude.iter().map(|m| relative * m + absolute).collect()
         });
         Ok(vec![Tolerance::Absolute(bound.collect())])
     }
 
     fn extremes(&self) -> Extremes {
-        Extremes::Apart
+        // Scaled queries may leave the range of f16.
+        if self.half { Extremes::Unspecified } else { Extremes::Apart }
     }
 
     fn lower(&self, cx: &mut Lowering<'_>) -> Result<()> {

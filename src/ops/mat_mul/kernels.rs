@@ -4,7 +4,7 @@ use super::MatMul;
 use crate::dtype::DType;
 use crate::kernel::caps::Width;
 use crate::kernel::{Caps, Kernel};
-use crate::ops::lowering::PackedWeight;
+use crate::ops::lowering::{Matrices, PackedWeight};
 use crate::ops::{Lowering, RmsNorm};
 use crate::quant::GROUP;
 
@@ -154,8 +154,8 @@ fn tiles(caps: &Caps, weight: &PackedWeight<'_>, x_provider: &'static str, token
     let kernel = |shader| Kernel::new(shader).provider(weight.provider()).provider(sums).provider(x_provider);
     // By reasoning: few tokens would leave half of a tile of 64 empty.
     let few = tokens <= 32;
-    if let Some((matrices, parts, slabs)) = cooperative(caps, half).filter(|_| !few) {
-        let kernel = kernel("mat_mul_cooperative").provider(matrices).constant("PARTS", parts).constant("SLABS", slabs);
+    if let Some(Matrices { provider, fewest, most }) = Matrices::of(caps, half).filter(|_| !few) {
+        let kernel = kernel("mat_mul_cooperative").provider(provider).constant("PARTS", fewest).constant("SLABS", most);
         return Choice { pairs, ..Choice::plain(kernel, 64, 64) };
     }
     let kernel = match half && caps.half {
@@ -165,19 +165,6 @@ fn tiles(caps: &Caps, weight: &PackedWeight<'_>, x_provider: &'static str, token
     let down = if few { 1 } else { 2 };
     let kernel = kernel.provider("product/tiles").constant("ACROSS", 2).constant("DOWN", down);
     Choice { pairs, ..Choice::plain(kernel, 128, 32 * down as usize) }
-}
-
-/// The provider of the matrices that subgroups multiply together, and how many of a workgroup's 128 invocations there are at
-/// least and at most.
-fn cooperative(caps: &Caps, half: bool) -> Option<(&'static str, u32, u32)> {
-    let (fewest, most) = caps.subgroups_of(128).filter(|(fewest, most)| *fewest >= 2 && *most <= 4)?;
-    let provider = match (caps.cooperative.half.filter(|_| half && caps.half), caps.cooperative.float) {
-        (Some(16), _) => "cooperative/half_16",
-        (Some(8), _) => "cooperative/half_8",
-        (_, Some(8)) => "cooperative/float_8",
-        _ => return None,
-    };
-    Some((provider, fewest, most))
 }
 
 /// Chooses the kernel of a product of bytes, whose scales are the value `scales`. By reasoning: few tokens are multiplied as

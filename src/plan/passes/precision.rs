@@ -1,4 +1,4 @@
-//! In which numbers a graph's products with weights multiply.
+//! In which numbers a graph's products multiply.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,14 +7,15 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::ops::Op;
 
-/// In which numbers products with weights multiply. All but the first change results by more than rounding in f32.
+/// In which numbers products multiply. All but the first change results by more than rounding in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Precision {
     /// f32 throughout.
     #[default]
     F32,
     /// Products with many tokens may round their operands to f16 and sum a few products in it, where a device does so faster
-    /// ([`MatMul::half`](crate::ops::MatMul::half)). Magnitudes beyond 65504 become infinite.
+    /// ([`MatMul::half`](crate::ops::MatMul::half), [`Attention::half`](crate::ops::Attention::half)). Magnitudes beyond 65504 become
+    /// infinite.
     F16,
     /// Products with weights of block formats take activations as bytes, with a scale for every 32
     /// ([`QuantizedMatMul`](crate::ops::QuantizedMatMul)). Whether a device multiplies bytes faster than floats, wgpu does not
@@ -35,6 +36,10 @@ pub fn set_precision(graph: &mut Graph, precision: Precision) -> Result<usize> {
 }
 
 fn allow_half(op: &mut Op) -> bool {
-    let Op::MatMul(product) = op else { return false };
-    !std::mem::replace(&mut product.half, true)
+    let half = match op {
+        Op::MatMul(product) => &mut product.half,
+        Op::Attention(attention) => &mut attention.half,
+        _ => return false,
+    };
+    !std::mem::replace(half, true)
 }
