@@ -167,6 +167,17 @@ fn a_language_model_is_measured_in_batches() {
     let found = memory["weights"].as_u64().unwrap();
     assert!(found >= weights && found < weights + weights / 20, "{memory} for weights of {weights}");
     assert!(tests.iter().all(|t| t["mean"].as_f64().unwrap() > 0.0 && t["samples"].as_array().unwrap().len() == 2));
+    // Beside another report the time of each op and the memory of every part stand once for each.
+    let (saved, page) = (path("batches.json"), path("batches.html"));
+    std::fs::write(&saved, report.to_string()).unwrap();
+    let [saved, html] = [&saved, &page].map(|p| p.to_str().unwrap());
+    let compared =
+        Command::new(env!("CARGO_BIN_EXE_wavelane")).args(["bench", "--compare", saved, saved, "--html", html]).output();
+    stdout(&compared.unwrap());
+    let page = std::fs::read_to_string(page).unwrap();
+    stands_alone(&page);
+    assert!(page.matches("decode step, tg4: batches").count() >= 4, "the parts of both reports");
+    assert!(page.contains("Time of each op") && page.contains("Memory") && !page.contains("Flame view"));
     let output = run(&["bench", "--device", device, "-m", model.to_str().unwrap(), "--only", "models", "-p", "90000"]);
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }

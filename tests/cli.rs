@@ -226,7 +226,8 @@ fn choices_are_exported_and_heeded() {
         command.output().unwrap()
     };
     let object = json(&run(file));
-    assert!(!elsewhere.exists() && object["start"]["tuning"] == 0.0 && object["start"]["proving"] == 0.0, "{object}");
+    let learning = ["proving", "tuning"].map(|part| object["start"][part].as_f64().unwrap());
+    assert!(!elsewhere.exists() && learning.iter().all(|seconds| *seconds < 1e-3), "{object}");
     assert_eq!(object["ids"].as_array().unwrap().len(), 4);
 
     // What a file strikes is not used: without any kernel for its products the model does not run, and the message says why.

@@ -34,6 +34,9 @@ pub struct Shaders {
     /// Only kernels that are picked for this device [default for a model: rdna].
     #[arg(long, value_name = "NAME", value_parser = profile)]
     profile: Option<Profile>,
+    /// Only kernels that a device gets as it is, without those that could replace them.
+    #[arg(long, conflicts_with_all = ["model", "check", "update"])]
+    own: bool,
     /// Print everything that is known, as JSON.
     #[arg(long)]
     json: bool,
@@ -95,6 +98,7 @@ impl Shaders {
         };
         let mut variants = match &self.model {
             Some(model) => gate::variants_of(&profiles, self.plans(model)?)?,
+            None if self.own => gate::own_variants(&profiles)?,
             None => gate::variants(&profiles)?,
         };
         variants.retain(|variant| self.wants(&variant.kernel.name()));

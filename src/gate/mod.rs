@@ -23,4 +23,4 @@ pub use report::{Report, problems, reports};
 pub use shader::Shader;
 pub use table::{PATH, Table};
 pub use target::Target;
-pub use variants::{Use, Variant, variants, variants_of};
+pub use variants::{Use, Variant, own_variants, variants, variants_of};

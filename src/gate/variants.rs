@@ -57,9 +57,21 @@ pub struct Variant {
 /// # Errors
 /// Those of [`plan::compile`]: every case must run everywhere.
 pub fn variants(profiles: &[Profile]) -> Result<Vec<Variant>> {
+    variants_under(profiles, usize::MAX)
+}
+
+/// Those that the profiles get as they are, without the ones that could replace them.
+///
+/// # Errors
+/// As [`variants`].
+pub fn own_variants(profiles: &[Profile]) -> Result<Vec<Variant>> {
+    variants_under(profiles, 1)
+}
+
+fn variants_under(profiles: &[Profile], most_views: usize) -> Result<Vec<Variant>> {
     let graphs = cases::graphs();
     variants_of(profiles, |caps| {
-        let views = caps.views().into_iter().map(|view| caps.seen_as(view));
+        let views = caps.views().into_iter().take(most_views).map(|view| caps.seen_as(view));
         views.flat_map(|caps| graphs.iter().map(move |graph| plan::compile(graph, &Symbols::new(), &caps))).collect()
     })
 }

@@ -233,25 +233,27 @@ fn models(page: &mut Page, reports: &[(String, BenchReport)]) {
         let group = |test: &str| Bars { name: test.to_owned(), values: reports.iter().map(|(_, r)| value(r, test)).collect() };
         let groups: Vec<Bars> = model.tests.iter().map(|t| group(&t.test)).collect();
         page.figure(&bars(&model.model, &names, &groups, unit));
-        parts(page, &model.parts);
+        match reports {
+            [_] => parts(page, &model.parts),
+            many => time_and_memory(page, &beside_one_another(many, &model.model)),
+        }
     }
 }
 
-/// Where the time of a model's parts goes, and its memory.
-fn parts(page: &mut Page, parts: &[Part]) {
-    if parts.is_empty() {
-        return;
+/// The parts of a model in all reports, each with its report's name: the first of all reports, then the second of all.
+fn beside_one_another(reports: &[(String, BenchReport)], model: &str) -> Vec<Part> {
+    let mut parts: Vec<(usize, Part)> = Vec::new();
+    for (name, report) in reports {
+        let same = report.models.iter().filter(|m| m.model == model).flat_map(|m| &m.parts);
+        parts.extend(same.enumerate().map(|(i, part)| (i, Part { name: format!("{}: {name}", part.name), ..part.clone() })));
     }
-    page.heading(3, "Time of each op");
-    page.figure(&time_by_op(parts));
-    page.heading(3, "Memory");
-    let rows = |part: &Part| {
-        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let p = &part.profile;
-        (part.name.clone(), vec![mebibytes(p.weight_bytes), mebibytes(p.arena_bytes), mebibytes(p.state_bytes)])
-    };
-    let names = ["weights", "activations", "states"].map(str::to_owned);
-    page.figure(&stacks("Memory", &names, &parts.iter().map(rows).collect::<Vec<_>>(), "MiB"));
+    parts.sort_by_key(|(i, _)| *i);
+    parts.into_iter().map(|(_, part)| part).collect()
+}
+
+/// Where the time of a model's parts goes, its memory, and everything about each part.
+fn parts(page: &mut Page, parts: &[Part]) {
+    time_and_memory(page, parts);
     for part in parts {
         page.heading(3, &part.name);
         page.note(&summary(part));
@@ -267,6 +269,22 @@ fn parts(page: &mut Page, parts: &[Part]) {
         }
         page.folded("Nodes", &fold_table(part, "node", &nodes, NODES));
     }
+}
+
+fn time_and_memory(page: &mut Page, parts: &[Part]) {
+    if parts.is_empty() {
+        return;
+    }
+    page.heading(3, "Time of each op");
+    page.figure(&time_by_op(parts));
+    page.heading(3, "Memory");
+    let rows = |part: &Part| {
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let p = &part.profile;
+        (part.name.clone(), vec![mebibytes(p.weight_bytes), mebibytes(p.arena_bytes), mebibytes(p.state_bytes)])
+    };
+    let names = ["weights", "activations", "states"].map(str::to_owned);
+    page.figure(&stacks("Memory", &names, &parts.iter().map(rows).collect::<Vec<_>>(), "MiB"));
 }
 
 /// A bar for each part, divided by ops; those that take least are put together.

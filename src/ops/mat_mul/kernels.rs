@@ -158,7 +158,9 @@ fn tiles(caps: &Caps, weight: &PackedWeight<'_>, x_provider: &'static str, token
         let kernel = kernel("mat_mul_cooperative").provider(provider).constant("PARTS", fewest).constant("SLABS", most);
         return Choice { pairs, ..Choice::plain(kernel, 64, 64) };
     }
-    let kernel = match half && caps.half {
+    // Single loads of both operands would take too many registers beside tiles in f16.
+    let ragged = x_provider == "load/x_scalars" && weight.operand.dtype == DType::F32;
+    let kernel = match half && caps.half && !ragged {
         true => kernel("mat_mul").provider("product/half").provider("product/totals_half"),
         false => kernel("mat_mul").provider("product/float").provider("product/totals_float"),
     };
@@ -177,8 +179,10 @@ pub(in crate::ops) fn choose_of_bytes(
     scales: usize,
 ) -> Choice {
     let choice = if tokens <= 8 {
-        // Sums of eight tokens and four rows fit the registers that a GPU has for several workgroups at once.
-        let (rows, cols) = (4, tokens.next_power_of_two());
+        // Sums of eight tokens and four rows fit the registers that a GPU has for several workgroups at once; with scales and minima of
+        // every 16 weights they do not.
+        let cols = tokens.next_power_of_two();
+        let rows = if cols == 8 && weight.operand.dtype == DType::Q2_K { 2 } else { 4 };
         let (span, spans) = spans(weight);
         let (pairs, sums) = stored_sums(paired, weight);
         let kernel = Kernel::new("quantized_mat_mul").provider(weight.provider()).provider(sums).provider(span);
