@@ -1,8 +1,8 @@
 //! What passes until a language model's first token: `cargo bench --bench start --features cli`.
 //!
 //! Starts of the binary as a user makes them, one after another: the first finds empty caches (ours, and Mesa's of compiled kernels),
-//! the next ones what the ones before left there, as learning which kernels are right and fast takes at most some seconds of
-//! each. The last row is the median of five starts that follow. The model, in the page cache from the first look at it, is
+//! the next ones what the ones before left there, until nothing is left to learn: which kernels are right and fast is found out
+//! in a second or two of each. The last row is the median of five starts that follow. The model, in the page cache from the first look at it, is
 //! `WAVELANE_MODEL`, as for `language`; `WAVELANE_DEVICE` picks the device.
 
 #[path = "../tests/support/mod.rs"]
@@ -17,8 +17,9 @@ use support::table::{Cell, Table};
 use support::{Arguments, Result};
 use wavelane::measure::Effort;
 
-/// Starts until nothing is left to learn.
-const LEARNING: usize = 4;
+/// Most starts that may learn something, and the seconds of proving and tuning below which one did not.
+const LEARNING: usize = 40;
+const NOTHING: f64 = 0.1;
 /// The parts of a start, as `wavelane run --json` names them.
 const PARTS: [&str; 10] =
     ["seconds", "file", "device", "planning", "upload", "pipelines", "proving", "tuning", "binding", "running"];
@@ -46,7 +47,12 @@ fn main() -> Result<()> {
         table.row([Cell::Text(name)].into_iter().chain(parts.map(|seconds| Cell::Number(seconds * 1e3, 0))).collect());
     };
     for start in 1..=LEARNING {
-        row(start.to_string(), first_token(&model, &caches)?);
+        let parts = first_token(&model, &caches)?;
+        row(start.to_string(), parts);
+        let seconds = |part| PARTS.iter().position(|name| *name == part).map_or(0.0, |i| parts[i]);
+        if seconds("proving") + seconds("tuning") < NOTHING {
+            break;
+        }
     }
     let warm = (0..Effort::FULL.runs).map(|_| first_token(&model, &caches)).collect::<Result<Vec<_>>>()?;
     row("warm".into(), std::array::from_fn(|part| median(warm.iter().map(|parts| parts[part]).collect())));

@@ -89,6 +89,15 @@ fetch_fixtures() {
 # For the test that holds the SPIR-V of every kernel against the specification.
 install_spirv_tools() { has spirv-val || apt_install "spirv-val is missing" spirv-tools; }
 
+# The library for browsers, where the compiler has their target.
+check_for_browsers() {
+  if [ -d "$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown" ]; then
+    cargo check --target wasm32-unknown-unknown --no-default-features --lib
+  else
+    printf 'skipped: rustc lacks the target; rustup target add wasm32-unknown-unknown\n'
+  fi
+}
+
 document() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features cli; }
 
 export WAVELANE_CACHE=$cache WAVELANE_REQUIRE_MODELS=1 WAVELANE_REQUIRE_SPIRV_VAL=1
@@ -101,5 +110,6 @@ step "fixtures" fetch_fixtures
 step "format" cargo fmt --check
 step "clippy, everything" cargo clippy --all-targets --features cli -- -D warnings
 step "clippy, bare library" cargo clippy --no-default-features --lib -- -D warnings
+step "check, for browsers" check_for_browsers
 step "documentation" document
 step "tests" cargo test --features cli

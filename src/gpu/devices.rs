@@ -186,3 +186,22 @@ fn no_device(choice: &DeviceChoice, found: &[DeviceInfo]) -> String {
     text + "\nA software Vulkan driver serves where there is no GPU (Debian and Ubuntu: apt-get install libvulkan1 \
             mesa-vulkan-drivers), and '--device cpu' runs the reference without any driver."
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subgroups_of_apple_are_of_32() {
+        let sizes = |name: &str, backend, features| {
+            let adapter =
+                wgpu::AdapterInfo { name: name.into(), ..wgpu::AdapterInfo::new(wgpu::DeviceType::IntegratedGpu, backend) };
+            describe(0, &adapter, &wgpu::Limits::default(), features).caps.subgroup
+        };
+        let reported = Some((wgpu::MINIMUM_SUBGROUP_MIN_SIZE, wgpu::MAXIMUM_SUBGROUP_MAX_SIZE));
+        assert_eq!(sizes("Apple M4 Pro", wgpu::Backend::Metal, WANTED), Some((32, 32)));
+        assert_eq!(sizes("Apple M4 Pro", wgpu::Backend::Metal, wgpu::Features::empty()), None);
+        assert_eq!(sizes("AMD Radeon Pro 5500M", wgpu::Backend::Metal, WANTED), reported);
+        assert_eq!(sizes("Apple M4 Pro", wgpu::Backend::Vulkan, WANTED), reported);
+    }
+}

@@ -16,8 +16,10 @@ use crate::shape::Symbols;
 /// Devices, where several help ([`Gpu::again`]).
 const MOST_DEVICES: usize = 4;
 
-/// Tasks whose pipelines are made at a time: that takes most of the time, and all cores can do it.
+/// Tasks whose pipelines are made at a time: that takes most of the time, and all cores can do it. Several devices take fewer, so that
+/// none is left with the last.
 const AHEAD: usize = 32;
+const FEW_AHEAD: usize = 4;
 
 /// Pipelines that each device keeps for further tasks: one of an unrolled kernel takes a MiB or two on drivers that run shaders on a CPU.
 const KEPT: usize = 256;
@@ -49,7 +51,7 @@ pub fn compare(
     seen: &mut dyn FnMut(Compared<'_>),
 ) -> Result<()> {
     let gpus = devices(gpu)?;
-    let left = Left::new(tasks.chunks(AHEAD / gpus.len()));
+    let left = Left::new(tasks.chunks(if gpus.len() > 1 { FEW_AHEAD } else { AHEAD }));
     thread::scope(|scope| {
         let (said, heard) = mpsc::channel();
         for gpu in &gpus {
