@@ -29,20 +29,6 @@ var<workgroup> right_tile: array<Element, KEYS * STRIDE>;
 var<workgroup> blocks_tile: array<f32, ROWS * KEYS + SURPLUS>;
 var<workgroup> turns: array<vec4<u32>, ROWS>;
 
-fn put_left(at: u32, quad: vec4<f32>) {
-    left_tile[at] = Element(quad.x);
-    left_tile[at + 1u] = Element(quad.y);
-    left_tile[at + 2u] = Element(quad.z);
-    left_tile[at + 3u] = Element(quad.w);
-}
-
-fn put_right(at: u32, quad: vec4<f32>) {
-    right_tile[at] = Element(quad.x);
-    right_tile[at + 1u] = Element(quad.y);
-    right_tile[at + 2u] = Element(quad.z);
-    right_tile[at + 3u] = Element(quad.w);
-}
-
 // Puts a pair of quads of a key or value into its slice; beyond the last there are zeros.
 fn put_pair(at: u32, quads: mat2x4<f32>, inside: bool) {
     put_right(at, select(vec4<f32>(), quads[0], inside));

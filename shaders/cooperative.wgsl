@@ -1,5 +1,19 @@
-// Matrices of SIZE x SIZE that a subgroup multiplies together, which `cooperative/*` name: from and to the tiles of a workgroup, at a
-// place and so many elements from one row to the next. All invocations of a workgroup must call these together.
+// The tiles of a workgroup whose subgroups multiply matrices of SIZE x SIZE together, which `cooperative/*` name. Matrices are loaded and
+// stored at a place, so many elements from one row to the next, by all invocations together.
+
+fn put_left(at: u32, quad: vec4<f32>) {
+    left_tile[at] = Element(quad.x);
+    left_tile[at + 1u] = Element(quad.y);
+    left_tile[at + 2u] = Element(quad.z);
+    left_tile[at + 3u] = Element(quad.w);
+}
+
+fn put_right(at: u32, quad: vec4<f32>) {
+    right_tile[at] = Element(quad.x);
+    right_tile[at + 1u] = Element(quad.y);
+    right_tile[at + 2u] = Element(quad.z);
+    right_tile[at + 3u] = Element(quad.w);
+}
 
 // Which of the workgroup's subgroups an invocation is part of.
 fn subgroup_of(subgroup: u32, lane: u32) -> u32 {

@@ -32,20 +32,6 @@ var<workgroup> right_tile: array<Element, 64u * STRIDE>;
 // A matrix of sums of each subgroup.
 var<workgroup> blocks_tile: array<f32, SLABS * SIZE * SIZE>;
 
-fn put_left(at: u32, quad: vec4<f32>) {
-    left_tile[at] = Element(quad.x);
-    left_tile[at + 1u] = Element(quad.y);
-    left_tile[at + 2u] = Element(quad.z);
-    left_tile[at + 3u] = Element(quad.w);
-}
-
-fn put_right(at: u32, quad: vec4<f32>) {
-    right_tile[at] = Element(quad.x);
-    right_tile[at + 1u] = Element(quad.y);
-    right_tile[at + 2u] = Element(quad.z);
-    right_tile[at + 3u] = Element(quad.w);
-}
-
 @compute @workgroup_size(128)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,

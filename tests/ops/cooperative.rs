@@ -10,7 +10,7 @@ use wavelane::ops::{Attention, MatMul};
 use crate::attention::attend_on;
 use crate::harness::{Case, devices, input, run, weight};
 
-/// In the place of the functions of `cooperative.wgsl`. Each invocation of a subgroup has PER elements of a matrix of sums, so many
+/// In the place of functions of `cooperative.wgsl`. Each invocation of a subgroup has PER elements of a matrix of sums, so many
 /// apart as there are invocations, the rows of a left operand for them, and looks right operands up in the tile when it multiplies.
 const EMULATED: &str = "
 const PER: u32 = SIZE * SIZE / SUBGROUP;
@@ -84,10 +84,11 @@ fn multiply_matrices(left: Left, right: Right, block: Block) -> Block {
 }
 ";
 
-/// The names of the functions of `cooperative.wgsl`.
+/// What is replaced: the functions that stand in both.
 fn functions() -> Vec<&'static str> {
-    let names = linker::file("cooperative").unwrap().lines().filter_map(|line| line.strip_prefix("fn ")?.split('(').next());
-    names.collect()
+    let names = |text: &'static str| text.lines().filter_map(|line| line.strip_prefix("fn ")?.split('(').next());
+    let library: Vec<&str> = names(linker::file("cooperative").unwrap()).collect();
+    names(EMULATED).filter(|name| library.contains(name)).collect()
 }
 
 /// A kernel's text with every built-in function for matrices replaced, for subgroups of that size.
