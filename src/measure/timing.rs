@@ -58,11 +58,12 @@ pub fn per_repetition<R: FnMut() -> Result<()>>(
     loop {
         let mut run = prepare(n)?;
         run()?;
-        let mut time = || Ok((seconds(&mut run)? - fixed).max(0.0));
-        let once = time()?;
+        let once = (seconds(&mut run)? - fixed).max(0.0);
         if once >= effort.least || n == MOST {
-            let Sample { median, spread } = Sample::take(effort.runs, time)?;
-            return Ok(Sample { median: median / n as f64, spread });
+            let whole = Sample::take(effort.runs, || seconds(&mut run))?;
+            // Where the machine was so much busier while the fixed part was measured, nothing would be left.
+            let net = if whole.median > fixed { whole.median - fixed } else { whole.median };
+            return Ok(Sample { median: net / n as f64, spread: whole.spread * whole.median / net.max(f64::MIN_POSITIVE) });
         }
         let enough = (1.2 * n as f64 * effort.least / once.max(1e-9)).ceil() as usize;
         n = enough.clamp(n + 1, 8 * n).min(MOST);
@@ -82,6 +83,18 @@ pub fn seconds(run: &mut impl FnMut() -> Result<()>) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_takes_less_than_the_fixed_part_still_takes_time() {
+        let run = |_| {
+            Ok(|| {
+                std::thread::sleep(std::time::Duration::from_micros(50));
+                Ok(())
+            })
+        };
+        let sample = per_repetition(&Effort { least: 1e-3, ..Effort::QUICK }, 10.0, run).unwrap();
+        assert!(sample.median > 0.0 && sample.median < 10.0 && sample.spread.is_finite(), "{sample:?}");
+    }
 
     #[test]
     fn means_and_deviations() {

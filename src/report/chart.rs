@@ -101,16 +101,17 @@ struct Logarithmic {
 }
 
 impl Logarithmic {
-    /// One that holds all of `values`, between two places of the drawing.
+    /// One that holds all of `values`, between two places of the drawing, but what no measurement can be.
     fn over(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
-        let (low, high) = values.filter(|v| *v > 0.0).fold((f64::MAX, f64::MIN_POSITIVE), |(l, h), v| (l.min(v), h.max(v)));
+        let (low, high) =
+            values.filter(|v| (1e-30..1e30).contains(v)).fold((f64::MAX, f64::MIN_POSITIVE), |(l, h), v| (l.min(v), h.max(v)));
         let (low, high) = if low > high { (1.0, 10.0) } else { (low, high) };
         let (low, high) = (10f64.powf((low * 0.8).log10().floor()), 10f64.powf((high * 1.2).log10().ceil()));
         Logarithmic { low, high, from, to }
     }
 
     fn at(&self, value: f64) -> f64 {
-        let share = (value.max(self.low) / self.low).log10() / (self.high / self.low).log10();
+        let share = (value.max(self.low).min(self.high) / self.low).log10() / (self.high / self.low).log10();
         self.from + share * (self.to - self.from)
     }
 
@@ -285,6 +286,24 @@ pub fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_measurement_can_be_leaves_a_drawing_small() {
+        for strange in [f64::INFINITY, f64::NAN, 0.0, f64::MAX, f64::MIN_POSITIVE, -1.0] {
+            let kernel = Kernel { number: 1, name: "k".into(), intensity: strange, rate: strange, share: strange };
+            let line = Roofline {
+                name: "a".into(),
+                bandwidth: 1e10,
+                ceilings: vec![("f32", 1e11), ("f16", strange)],
+                kernels: vec![kernel],
+            };
+            let svg = roofline(&[line]);
+            assert!(
+                svg.len() < 20_000 && svg.contains("f32") && !svg.contains("NaN,") && !svg.contains("='NaN"),
+                "{strange}: {svg}"
+            );
+        }
+    }
 
     #[test]
     fn numbers_are_short() {

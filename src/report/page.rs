@@ -245,7 +245,7 @@ fn beside_one_another(reports: &[(String, BenchReport)], model: &str) -> Vec<Par
     let mut parts: Vec<(usize, Part)> = Vec::new();
     for (name, report) in reports {
         let same = report.models.iter().filter(|m| m.model == model).flat_map(|m| &m.parts);
-        parts.extend(same.enumerate().map(|(i, part)| (i, Part { name: format!("{}: {name}", part.name), ..part.clone() })));
+        parts.extend(same.enumerate().map(|(i, part)| (i, Part { name: format!("{name}: {}", part.name), ..part.clone() })));
     }
     parts.sort_by_key(|(i, _)| *i);
     parts.into_iter().map(|(_, part)| part).collect()
