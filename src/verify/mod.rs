@@ -105,7 +105,7 @@ struct Findings {
 /// what was known before is forgotten. `progress` is told the comparisons made and those to make.
 ///
 /// # Errors
-/// [`Error::Device`] when the device fails altogether.
+/// [`crate::Error::Device`] when the device fails altogether.
 pub fn verify(gpu: &Gpu, extent: Extent, progress: &mut dyn FnMut(usize, usize)) -> Result<Verification> {
     let started = Instant::now();
     let record = gpu.record().cloned().unwrap_or_else(|| Arc::new(Record::new(Budget::NONE)));
