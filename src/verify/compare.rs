@@ -50,7 +50,7 @@ pub fn compare(
     tasks: &[Task],
     seen: &mut dyn FnMut(Compared<'_>),
 ) -> Result<()> {
-    let gpus = devices(gpu)?;
+    let gpus = devices(gpu);
     let left = Left::new(tasks.chunks(if gpus.len() > 1 { FEW_AHEAD } else { AHEAD }));
     thread::scope(|scope| {
         let (said, heard) = mpsc::channel();
@@ -71,11 +71,11 @@ pub fn compare(
     })
 }
 
-/// The device, as often as that helps.
-fn devices(gpu: &Gpu) -> Result<Vec<Gpu>> {
+/// The device, as often as that helps and its driver allows.
+fn devices(gpu: &Gpu) -> Vec<Gpu> {
     let cores = thread::available_parallelism().map_or(1, |n| n.get());
-    let others = (1..cores.min(MOST_DEVICES)).filter_map(|_| gpu.again().transpose());
-    [Ok(gpu.clone())].into_iter().chain(others).collect()
+    let again = |_| gpu.again().inspect_err(|e| log::info!("not opened once more: {e}")).ok().flatten();
+    [gpu.clone()].into_iter().chain((1..cores.min(MOST_DEVICES)).filter_map(again)).collect()
 }
 
 /// What one device does until no task is left.
