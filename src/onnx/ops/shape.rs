@@ -38,8 +38,9 @@ pub const OPERATORS: &[Operator] = &[
 /// Sizes from an operand: none negative, and their product within what memory can address.
 pub fn sizes(cx: &Context, values: &[i64]) -> Traced<Vec<usize>> {
     let sizes: Option<Vec<usize>> = values.iter().map(|n| usize::try_from(*n).ok()).collect();
-    let product = |v: &Vec<usize>| v.iter().try_fold(4usize, |n, d| n.checked_mul((*d).max(1))).is_some_and(|n| n < 1 << 40);
-    sizes.filter(product).ok_or_else(|| cx.error(format!("the shape {values:?} is impossible")))
+    let bytes = |v: &Vec<usize>| v.iter().try_fold(4u64, |n, d| n.checked_mul((*d).max(1) as u64));
+    let addressable = |v: &Vec<usize>| bytes(v).is_some_and(|n| n < 1 << 40);
+    sizes.filter(addressable).ok_or_else(|| cx.error(format!("the shape {values:?} is impossible")))
 }
 
 /// The shape of a constant that is made on the host: no larger than what is folded.
